@@ -1,0 +1,3 @@
+"""The dispatch hub."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,138 @@
+"""Internal HTTP between api and relay, and what travels over Redis. Both sides import these models.
+
+Every internal request carries ``Authorization: Bearer <per-installation token>``. Relay routes:
+
+    PUT    /streams/{stream}                  StreamConfig -> 204   desired state, idempotent
+    DELETE /streams/{stream}                  -> 204                forget it, end its sessions
+    GET    /streams                           -> StreamStates
+    POST   /streams/{stream}/whep             OfferIn -> 201 AnswerOut | 4xx ErrorOut
+    POST   /streams/{stream}/whip             OfferIn -> 201 AnswerOut   (the stream comes into being)
+    DELETE /sessions/{session}                -> 204
+    DELETE /sessions?owner={user}             -> 204                a right was withdrawn
+    GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 Annex B: parameter sets and one IDR
+    GET    /healthz, /metrics
+
+A camera's stream id is the camera's id. A conference member's stream id is the member's id.
+"""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PICTURES_STREAM: Final = "pictures"  # Redis stream: relay -> vision (group "vision"), maxlen 4096
+REPORTS_STREAM: Final = "reports"  # Redis stream: relay, vision -> api (group "api"), maxlen 16384
+LIVE_CHANNEL: Final = "live"  # pub/sub: api -> every api process: {"seq":..}, conference changes
+STATES_CHANNEL: Final = "states"  # pub/sub: relay -> api: StreamState JSON on each change and every 5 s
+NODES_KEY: Final = "node:{id}"  # string with TTL 6 s, JSON NodeInfo, written every 2 s
+LEASE_KEY: Final = "lease:{name}"
+
+
+class Internal(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeInfo(Internal):
+    id: str
+    role: Literal["api", "relay", "gateway", "vision"]
+    url: str  # base of its internal HTTP
+    since: int
+    seen_at: int
+    load: float = 0.0
+    facts: dict[str, str] = Field(default_factory=dict)
+
+
+class StreamConfig(Internal):
+    kind: Literal["pull"] = "pull"
+    url: str = Field(max_length=1_000)  # with user and password: never logged, never answered
+    pictures_every_ms: int | None = None  # keep one keyframe per interval for vision: a subscriber of its own
+    keep_open: bool = False
+
+
+class StreamState(Internal):
+    stream: str
+    node: str
+    state: Literal["idle", "connecting", "live", "frozen", "failed"]
+    reason: str | None = None
+    detail: str | None = None  # for the administrator, password masked
+    retry_at: int | None = None
+    codec: str | None = None  # "h264", "vp8+opus"
+    width: int | None = None
+    height: int | None = None
+    viewers: int = 0
+    since: int = 0
+
+
+class StreamStates(Internal):
+    items: list[StreamState]
+
+
+class OfferIn(Internal):
+    sdp: str = Field(min_length=1, max_length=65_536)
+    owner: str  # user id, for withdrawal
+    label: str = ""
+
+
+class AnswerOut(Internal):
+    sdp: str
+    session: str
+
+
+class ErrorOut(Internal):
+    error: str  # stable id: sdp.invalid, sdp.no_codec, stream.unknown, relay.full, source.*
+    message: str
+
+
+class PictureRef(Internal):
+    """One entry of PICTURES_STREAM, as a flat field ``json``."""
+
+    camera: str
+    node: str
+    url: str  # GET with the token
+    at: int  # when the relay received it
+    codec: Literal["h264"] = "h264"
+
+
+class BoxOut(Internal):
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    label: str
+    score: float
+
+
+class AnomalyReport(Internal):
+    """One entry of REPORTS_STREAM, type "anomaly". ``picture`` is a JPEG with boxes on the worker's HTTP."""
+
+    type: Literal["anomaly"] = "anomaly"
+    camera: str
+    rule: str
+    kind: Literal["crowd", "intrusion"]
+    at: int
+    score: float
+    count: int
+    boxes: list[BoxOut]
+    picture: str | None
+    model: str
+    demonstration: bool
+
+
+class SessionReport(Internal):
+    """REPORTS_STREAM, type "session": a publisher's first media packet, or the end of a session."""
+
+    type: Literal["session"] = "session"
+    stream: str
+    session: str
+    owner: str
+    what: Literal["media", "ended"]
+    reason: str = ""
+    at: int
+
+
+class RuleSpec(Internal):
+    """What a worker needs to know of a rule; api writes all enabled ones to the Redis hash ``rules``:
+    field = camera id, value = JSON list of RuleSpec. The channel ``rules`` says that it changed."""
+
+    id: str
+    kind: Literal["crowd", "intrusion"]
+    params: dict[str, object]

@@ -1,0 +1,229 @@
+"""Messages of ``/ws``: two closed unions, one a direction. Frozen, unknown fields refused, strings bounded.
+
+``docs/protocol.md`` says the same in words. Sizes: a client message is at most 16 KiB.
+"""
+
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+MAX_CLIENT_BYTES: Final = 16_384
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WireError(ValueError):
+    """A message that is none: too long, no JSON, unknown type or field. ``id`` is stable."""
+
+    def __init__(self, id: str, message: str, *, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.id = id
+        self.message = message
+        self.offset = offset
+
+
+# client -> hub ------------------------------------------------------------------------------------
+
+
+class Ping(Wire):
+    type: Literal["ping"] = "ping"
+    n: int = Field(ge=0, le=2**53)
+
+
+class WatchCameras(Wire):
+    """Asks for ``camera.state`` of these cameras and no others; replaces the earlier list."""
+
+    type: Literal["cameras.watch"] = "cameras.watch"
+    cameras: tuple[Id, ...] = Field(max_length=256)
+
+
+class CallRinging(Wire):
+    """This terminal rings."""
+
+    type: Literal["call.ringing"] = "call.ringing"
+    conference: Id
+
+
+class CallAnswer(Wire):
+    type: Literal["call.answer"] = "call.answer"
+    conference: Id
+    accept: bool
+
+
+class ConferenceLeave(Wire):
+    type: Literal["conference.leave"] = "conference.leave"
+    conference: Id
+
+
+class ConferenceEnd(Wire):
+    type: Literal["conference.end"] = "conference.end"
+    conference: Id
+
+
+class ConferenceStage(Wire):
+    """Puts a camera on the stage for all, or clears it."""
+
+    type: Literal["conference.stage"] = "conference.stage"
+    conference: Id
+    camera: Id | None
+
+
+class ConferenceInvite(Wire):
+    type: Literal["conference.invite"] = "conference.invite"
+    conference: Id
+    units: tuple[Id, ...] = Field(min_length=1, max_length=32)
+
+
+class ConferenceDevices(Wire):
+    """What this member sends now."""
+
+    type: Literal["conference.devices"] = "conference.devices"
+    conference: Id
+    audio: bool
+    video: bool
+
+
+class OrderReceived(Wire):
+    """This terminal shows the order: the receipt 送达."""
+
+    type: Literal["order.received"] = "order.received"
+    order: Id
+
+
+ClientMessage: TypeAlias = Annotated[
+    Ping
+    | WatchCameras
+    | CallRinging
+    | CallAnswer
+    | ConferenceLeave
+    | ConferenceEnd
+    | ConferenceStage
+    | ConferenceInvite
+    | ConferenceDevices
+    | OrderReceived,
+    Field(discriminator="type"),
+]
+
+
+# hub -> client ------------------------------------------------------------------------------------
+
+
+class Hello(Wire):
+    type: Literal["hello"] = "hello"
+    now: int
+    seq: int  # last event of the log
+    user: dict[str, Any]  # schemas.Me
+
+
+class Pong(Wire):
+    type: Literal["pong"] = "pong"
+    n: int
+    now: int
+
+
+class Event(Wire):
+    """One event of the log that this user may see, as it happens. ``data`` never holds a secret."""
+
+    type: Literal["event"] = "event"
+    seq: int
+    kind: str
+    at: int
+    unit: str
+    ref: str
+    data: dict[str, Any] | None
+
+
+class CameraStateChanged(Wire):
+    type: Literal["camera.state"] = "camera.state"
+    camera: str
+    state: str
+    reason: str | None = None
+    retry_at: int | None = None
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    viewers: int = 0
+
+
+class Ring(Wire):
+    """Rings until answered, declined, missed or ended (叫应)."""
+
+    type: Literal["ring"] = "ring"
+    conference: str
+    member: str
+    title: str
+    caller: str
+    caller_unit: str
+    incident: str | None
+    run: str | None
+    until: int
+
+
+class RingEnded(Wire):
+    type: Literal["ring.ended"] = "ring.ended"
+    conference: str
+    reason: Literal["answered", "answered_elsewhere", "declined", "missed", "ended"]
+
+
+class ConferenceState(Wire):
+    """The whole conference, after each change, to its members."""
+
+    type: Literal["conference.state"] = "conference.state"
+    conference: dict[str, Any]  # schemas.Conference
+
+
+class Presence(Wire):
+    """People connected, by unit."""
+
+    type: Literal["presence"] = "presence"
+    units: dict[str, int]
+
+
+class Failed(Wire):
+    type: Literal["error"] = "error"
+    error: str  # stable id
+    message: str
+    re: str | None = None  # type of the message that failed
+
+
+class Bye(Wire):
+    """The session ended; the socket closes after this."""
+
+    type: Literal["bye"] = "bye"
+    reason: Literal["signed_out", "expired", "revoked", "shutting_down", "too_slow"]
+
+
+ServerMessage: TypeAlias = Annotated[
+    Hello | Pong | Event | CameraStateChanged | Ring | RingEnded | ConferenceState | Presence | Failed | Bye,
+    Field(discriminator="type"),
+]
+
+M = TypeVar("M")
+
+_client: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)
+_server: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage)
+
+
+def parse_client(text: str | bytes) -> ClientMessage:
+    """Parse one client message. Raises WireError (``ws.too_long``, ``ws.not_understood``)."""
+    size = len(text.encode()) if isinstance(text, str) else len(text)
+    if size > MAX_CLIENT_BYTES:
+        raise WireError("ws.too_long", f"a message has at most {MAX_CLIENT_BYTES} bytes, this has {size}")
+    return _parse(_client, text)
+
+
+def parse_server(text: str | bytes) -> ServerMessage:
+    """Parse one hub message (for Python clients). Raises WireError."""
+    return _parse(_server, text)
+
+
+def _parse(adapter: TypeAdapter[M], text: str | bytes) -> M:
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        raise WireError("ws.not_understood", f"{where}: {first['msg']}") from None
