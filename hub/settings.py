@@ -1,0 +1,76 @@
+"""Settings: defaults, then environment, then command line. The only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hub.domain.errors import Invalid
+
+PREFIX: Final = "SHARPEYES_"
+
+
+class Settings(BaseModel):
+    """Everything an installation can choose. Each field is ``SHARPEYES_<NAME>`` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Field(default=Path(".data"), description="folder of database, secrets, pictures, embedded Redis")
+    name: str = Field(default="如意市指挥中心", max_length=40, description="name of the centre on the console")
+    host: str = Field(default="127.0.0.1", description="address that the console and the interface listen on")
+    port: int = Field(default=8800, ge=1, le=65_535, description="TCP port of the console and the interface")
+    media_host: str = Field(default="", description="address of the media port; empty: as host")
+    media_port: int = Field(default=0, ge=0, le=65_535, description="UDP port of all media; 0: port + 1")
+    announce: tuple[str, ...] = Field(default=(), description="addresses that browsers reach the media port by")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the data folder")
+    redis_url: str = Field(default="", description="Redis URL; empty: an embedded one on a socket in the data folder")
+    internal_host: str = Field(default="127.0.0.1", description="address of the roles' internal HTTP")
+    weights: Path | None = Field(default=None, description="YOLO weights to use")
+    fanout: str = Field(default="", pattern="^(native|python|)$", description="force one half of the relay's fast path")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    demo: bool = Field(default=False, description="set by `sharpeyes demo` only")
+    demo_rtsp_port: int = Field(default=0, ge=0, le=65_535, description="RTSP port of the demo cameras; 0: port + 2")
+    linger_s: float = Field(default=10.0, ge=0, le=3_600, description="a source stays open so long after the last")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **given: object) -> Self:
+        """Read settings from the environment; ``given`` (not None) wins. Raises Invalid naming the variable."""
+        env = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        for field in cls.model_fields:
+            if (text := env.get(PREFIX + field.upper())) is not None and text != "":
+                values[field] = tuple(part.strip() for part in text.split(",")) if field == "announce" else text
+        values.update({key: value for key, value in given.items() if value is not None})
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = PREFIX + str(first["loc"][0]).upper()
+            raise Invalid("settings.invalid", f"{where}: {first['msg']}", field=where) from None
+
+    @property
+    def udp_port(self) -> int:
+        """The media port in force."""
+        return self.media_port or self.port + 1
+
+    @property
+    def rtsp_port(self) -> int:
+        """The demo cameras' RTSP port in force."""
+        return self.demo_rtsp_port or self.port + 2
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data.resolve() / 'hub.sqlite3'}"
+
+    @property
+    def redis_socket(self) -> Path:
+        """Socket of the embedded Redis. Unix socket paths end at 107 bytes, so the folder must be short enough."""
+        return self.data.resolve() / "redis" / "redis.sock"
+
+    @property
+    def redis(self) -> str:
+        """Redis URL in force."""
+        return self.redis_url or f"unix://{self.redis_socket}"
