@@ -1,9 +1,11 @@
 """Settings: defaults, then environment, then command line. The only reader of the environment."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -67,10 +69,17 @@ class Settings(BaseModel):
 
     @property
     def redis_socket(self) -> Path:
-        """Socket of the embedded Redis. Unix socket paths end at 107 bytes, so the folder must be short enough."""
-        return self.data.resolve() / "redis" / "redis.sock"
+        """Socket of the embedded Redis: in the data folder, or in a private one under /tmp where that is too deep.
+
+        Unix socket paths end at 107 bytes (unix(7)).
+        """
+        socket = self.data.resolve() / "redis" / "redis.sock"
+        if len(os.fsencode(socket)) <= 107:
+            return socket
+        name = hashlib.sha256(os.fsencode(socket)).hexdigest()[:16]
+        return Path("/tmp") / f"sharpeyes-{os.getuid()}-{name}" / "redis.sock"  # noqa: S108 - owner and mode are checked
 
     @property
     def redis(self) -> str:
         """Redis URL in force."""
-        return self.redis_url or f"unix://{self.redis_socket}"
+        return self.redis_url or f"unix://{quote(str(self.redis_socket))}"
