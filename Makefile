@@ -24,8 +24,9 @@ demo: system $(VENV)/.run console/dist/index.html ## the demo town on 127.0.0.1:
 	@$(BIN)/python -m hub.demo.scenes "$(DATA)"
 	@exec $(BIN)/sharpeyes demo --port "$(PORT)" --data "$(DATA)"
 
-test: system system-test $(VENV)/.dev console/dist/index.html ## everything, browser tests included
-	@$(BIN)/python -m tests.run
+test: system-test $(VENV)/.dev console/dist/index.html ## everything, browser tests included
+	cd console && npm run --silent test
+	$(BIN)/pytest -q
 
 lint: system $(VENV)/.dev console/node_modules/.stamp ## ruff, mypy, import contracts, compose schema, vue-tsc, eslint
 	$(BIN)/ruff format --check .

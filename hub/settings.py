@@ -52,6 +52,15 @@ class Settings(BaseModel):
             where = PREFIX + str(first["loc"][0]).upper()
             raise Invalid("settings.invalid", f"{where}: {first['msg']}", field=where) from None
 
+    def environ(self) -> dict[str, str]:
+        """These settings as environment variables, for child processes."""
+        result = {}
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+            result[PREFIX + field.upper()] = text
+        return result
+
     @property
     def udp_port(self) -> int:
         """The media port in force."""

@@ -1,0 +1,206 @@
+"""Composition root: a role's name becomes objects in one TaskGroup; `serve` becomes child processes."""
+
+import asyncio
+import contextlib
+import fcntl
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import structlog
+
+from hub import logs
+from hub.bus import redis_server
+from hub.bus.connection import connect
+from hub.domain.clock import system_clock
+from hub.domain.errors import Conflict, HubError, Unavailable
+from hub.domain.ids import new_id
+from hub.secrets import internal_token, prepare_data_folder
+from hub.settings import Settings
+from hub.supervisor import EX_CONFIG, Child, ChildFailed, keep
+from hub.tls import Tls
+
+READY_S: Final = 60.0
+POLL_S: Final = 0.1
+
+log = structlog.get_logger("main")
+
+
+# one machine: serve -------------------------------------------------------------------------------
+
+
+def children(settings: Settings, tls: Tls | None) -> list[Child]:
+    """The processes of one machine; the embedded Redis among them unless a URL names another."""
+    environment = settings.environ()
+    hub = [sys.executable, "-m", "hub.cli", "role"]
+    secure = ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)] if tls else []
+    result = [
+        Child("api", [*hub, "api", *secure], environment),
+        Child("relay", [*hub, "relay"], environment),
+        Child("vision", [*hub, "vision"], environment),
+    ]
+    if settings.demo:
+        result.append(Child("demo-cameras", [*hub, "demo-cameras"], environment))
+    if not settings.redis_url:
+        result.insert(0, Child("redis", redis_server.command(settings)))
+    return result
+
+
+async def serve(settings: Settings, tls: Tls | None, announce: Callable[[float], None]) -> None:
+    """Run every role on this machine until SIGINT or SIGTERM; ``announce(seconds)`` once it is ready.
+
+    Raises HubError in one plain line: folder not writable, already running, port taken.
+    """
+    started = system_clock()
+    prepare_data_folder(settings)
+    with only_one(settings.data):
+        check_ports(settings)
+        internal_token(settings)
+        if not settings.redis_url:
+            redis_server.prepare(settings)
+        stop = stop_event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(keep(child), name=child.name) for child in children(settings, tls)]
+                tasks.append(group.create_task(_say_ready(settings, tls, started, announce)))
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+        except BaseExceptionGroup as failed:
+            names = ", ".join(str(error) for error in leaves(failed) if isinstance(error, ChildFailed))
+            if not names:
+                raise
+            raise Unavailable("child.failed", f"The hub ends: {names} cannot run (the reason stands above)") from None
+
+
+def stop_event() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.contextmanager
+def only_one(data: Path) -> Iterator[None]:
+    """Hold the data folder's lock. Raises Conflict when another hub holds it."""
+    with (data / "hub.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                "data.in_use", f"A hub is running on {data} already; end it, or name another --data"
+            ) from None
+        yield
+
+
+def check_ports(settings: Settings) -> None:
+    """Raise Conflict naming the first port that somebody else has."""
+    media = settings.media_host or settings.host
+    wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
+    wanted.append((media, settings.udp_port, socket.SOCK_DGRAM, "SHARPEYES_MEDIA_PORT"))
+    if settings.demo:
+        wanted.append(("127.0.0.1", settings.rtsp_port, socket.SOCK_STREAM, "SHARPEYES_DEMO_RTSP_PORT"))
+    for host, port, kind, option in wanted:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+                why = error.strerror or str(error)
+                raise Conflict(
+                    "port.taken", f"{protocol} port {port} on {host} can't be used: {why}; choose another by {option}"
+                ) from None
+
+
+async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce: Callable[[float], None]) -> None:
+    """Wait until the interface and a relay answer, then announce how long it took."""
+    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(tls.certificate)) if tls else True
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
+    url = f"{'https' if tls else 'http'}://{host}:{settings.port}/readyz"
+    if isinstance(verify, ssl.SSLContext):
+        verify.check_hostname = False  # the operator's certificate may name another host; this is our own process
+    deadline = asyncio.get_running_loop().time() + READY_S
+    async with httpx.AsyncClient(verify=verify, trust_env=False) as client:
+        while asyncio.get_running_loop().time() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get(url, params={"relay": "1"})).status_code == httpx.codes.OK:
+                    announce((system_clock() - started) / 1000)
+                    return
+            await asyncio.sleep(POLL_S)
+    log.error("not ready in time; see the logs", seconds=READY_S, folder=str(settings.data / "logs"))
+
+
+# one role -----------------------------------------------------------------------------------------
+
+
+def run_role(role: str, settings: Settings, main: Callable[[Settings], Awaitable[None]]) -> int:
+    """Run one role until SIGINT or SIGTERM. Returns the exit status: EX_CONFIG for what a retry won't mend."""
+    import uvloop
+
+    try:
+        prepare_data_folder(settings)
+        logs.configure(role, settings.data / "logs", settings.log_level)
+        uvloop.run(_until_stopped(main(settings)))
+    except (HubError, BaseExceptionGroup) as raised:
+        errors = list(leaves(raised))
+        if not all(isinstance(error, HubError) for error in errors):
+            raise
+        for error in errors:
+            print(f"sharpeyes {role}: {error}", file=sys.stderr)
+        return EX_CONFIG
+    return 0
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions inside a group, however deep; or the exception itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+async def _until_stopped(work: Awaitable[None]) -> None:
+    """Run the work; cancel it on SIGINT or SIGTERM and wait for its end."""
+    stop = stop_event()
+    task = asyncio.ensure_future(work)
+    waiter = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def relay(settings: Settings) -> None:
+    """The relay role."""
+    from hub.media.node import run_relay
+
+    redis = connect(settings.redis, name="relay")
+    try:
+        await run_relay(settings, node_id=new_id("relay"), token=internal_token(settings), redis=redis)
+    finally:
+        await redis.aclose()
+
+
+async def vision(settings: Settings) -> None:
+    """The vision role."""
+    from hub.vision_worker import run_vision
+
+    redis = connect(settings.redis, name="vision")
+    try:
+        await run_vision(settings, node_id=new_id("vision"), token=internal_token(settings), redis=redis)
+    finally:
+        await redis.aclose()
