@@ -1,0 +1,31 @@
+// From what the hub says to what a person reads.
+import { known, language, translate } from '@/i18n'
+import { ApiError } from '@/wire/http'
+
+/** Words for an error id such as `camera.url_refused`, or null. */
+export function wordsOfId(id: string): string | null {
+  const key = `error.${id.replaceAll('.', '_')}`
+  return known(key) ? translate(key) : null
+}
+
+/** One sentence for anything that was thrown: the cause, and where possible the remedy. */
+export function wordsOf(error: unknown): string {
+  if (!(error instanceof ApiError)) return translate('error.unexpected', { id: error instanceof Error ? error.name : '—' })
+  const words = wordsOfId(error.id)
+  if (words) return words
+  const status = `error.status_${String(error.status)}`
+  if (known(status)) return translate(status, { message: error.message })
+  return translate('error.unexpected', { id: error.id })
+}
+
+/** Why a camera's picture does not come (`source.unreachable`, `relay.none` …). */
+export function reasonWords(reason: string | null | undefined): string {
+  if (!reason) return ''
+  if (known(reason)) return translate(reason)
+  return wordsOfId(reason) ?? translate('source.failed')
+}
+
+/** The name of a thing in the language in force: `name_en` where there is one. */
+export function label(thing: { name: string; name_en?: string | null }): string {
+  return language() === 'en' && thing.name_en ? thing.name_en : thing.name
+}
