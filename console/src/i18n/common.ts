@@ -92,6 +92,11 @@ export const zh: Words = {
     no_keyframe: '未收到关键帧',
     failed: '码流故障',
   },
+  player: {
+    no_first_frame: '未收到画面',
+    no_frames: '画面中断',
+    connection: '媒体连接失败',
+  },
   ago: {
     now: '刚刚',
     seconds: '{n} 秒前',
@@ -209,6 +214,11 @@ export const en: Words = {
     refused: 'address not allowed',
     no_keyframe: 'no key frame received',
     failed: 'stream failed',
+  },
+  player: {
+    no_first_frame: 'no picture received',
+    no_frames: 'pictures stopped',
+    connection: 'media connection failed',
   },
   ago: {
     now: 'just now',

@@ -1,0 +1,221 @@
+// Watches one stream by WHEP. No framework: `on('change')` tells what a tile must show.
+// The relay is ICE-lite with its candidates in the answer, so an offer goes out at once, without gathering.
+import { Backoff } from '@/wire/backoff'
+import { Emitter } from '@/wire/emitter'
+import { ApiError } from '@/wire/http'
+import { endSession, exchange, type Exchanged } from './exchange'
+import { judge, LIMITS, step, type Limits, type Phase, type PhaseEvent } from './phase'
+import { readStats, type Counters, type Stats } from './stats'
+
+export interface View {
+  phase: Phase
+  reason: string | null // error id, or player.no_first_frame, player.no_frames, player.connection
+  retryAt: number | null // ms, local clock
+  lastFrameAt: number | null // ms, local clock
+  firstFrameMs: number | null // from start() or retry to the first picture
+  stats: Stats | null
+}
+
+export interface WhepOptions {
+  url: string
+  audio?: boolean
+  limits?: Limits
+  backoff?: Backoff
+  now?: () => number
+  connect?: () => RTCPeerConnection
+  post?: (url: string, offer: string, signal: AbortSignal) => Promise<Exchanged>
+  end?: (session: string | null) => void
+}
+
+export interface WhepEvents {
+  change: View
+  stream: MediaStream
+}
+
+const TICK = 500 // ms
+const FINAL = new Set([401, 403, 404]) // asking again does not help
+
+export class WhepPlayer extends Emitter<WhepEvents> {
+  readonly stream = new MediaStream()
+  view: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
+  private pc: RTCPeerConnection | null = null
+  private session: string | null = null
+  private abort: AbortController | null = null
+  private video: HTMLVideoElement | null = null
+  private frameCallback = 0
+  private counters: Counters | null = null
+  private startedAt = 0
+  private ticks = 0
+  private timer: ReturnType<typeof setInterval> | undefined
+  private retryTimer: ReturnType<typeof setTimeout> | undefined
+  private readonly options: Required<WhepOptions>
+
+  constructor(options: WhepOptions) {
+    super()
+    this.options = {
+      audio: false,
+      limits: LIMITS,
+      backoff: new Backoff(500, 8_000),
+      now: () => Date.now(),
+      connect: () => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }),
+      post: exchange,
+      end: endSession,
+      ...options,
+    }
+  }
+
+  start(): void {
+    if (this.view.phase !== 'idle') return
+    this.move('start')
+    void this.open()
+  }
+
+  /** End for good; a player may be started again. */
+  stop(): void {
+    clearTimeout(this.retryTimer)
+    this.close()
+    this.options.backoff.reset()
+    this.move('stop', { reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null })
+  }
+
+  /** Do not wait for the back-off: the source is said to be there again. */
+  retryNow(): void {
+    if (this.view.phase !== 'lost') return
+    clearTimeout(this.retryTimer)
+    this.move('retry', { retryAt: null })
+    void this.open()
+  }
+
+  /** Show in this element (null: in none). Its frames are what counts as live. */
+  attach(video: HTMLVideoElement | null): void {
+    if (this.video && this.frameCallback) this.video.cancelVideoFrameCallback(this.frameCallback)
+    this.video = video
+    this.frameCallback = 0
+    if (!video) return
+    video.srcObject = this.stream
+    this.awaitFrame(video)
+  }
+
+  private awaitFrame(video: HTMLVideoElement): void {
+    if (!('requestVideoFrameCallback' in video)) return
+    this.frameCallback = video.requestVideoFrameCallback(() => {
+      if (this.video !== video) return
+      this.frame()
+      this.awaitFrame(video)
+    })
+  }
+
+  private async open(): Promise<void> {
+    const pc = this.options.connect()
+    const abort = new AbortController()
+    this.pc = pc
+    this.abort = abort
+    this.startedAt = this.options.now()
+    this.timer = setInterval(() => {
+      this.tick()
+    }, TICK)
+    try {
+      this.listen(pc)
+      pc.addTransceiver('video', { direction: 'recvonly' })
+      if (this.options.audio) pc.addTransceiver('audio', { direction: 'recvonly' })
+      await pc.setLocalDescription()
+      const offer = pc.localDescription?.sdp ?? ''
+      const { answer, session } = await this.options.post(this.options.url, offer, abort.signal)
+      if (this.pc !== pc) {
+        this.options.end(session)
+        return
+      }
+      this.session = session
+      await pc.setRemoteDescription({ type: 'answer', sdp: answer })
+    } catch (error) {
+      if (this.pc === pc) this.fail(error)
+    }
+  }
+
+  private listen(pc: RTCPeerConnection): void {
+    pc.ontrack = (event) => {
+      if (this.pc !== pc) return
+      for (const old of this.stream.getTracks()) {
+        if (old.kind === event.track.kind) this.stream.removeTrack(old)
+      }
+      this.stream.addTrack(event.track)
+      this.emit('stream', this.stream)
+    }
+    const check = (): void => {
+      if (this.pc !== pc) return
+      if (pc.iceConnectionState === 'failed' || pc.connectionState === 'failed') this.fail('player.connection')
+    }
+    pc.oniceconnectionstatechange = check
+    pc.onconnectionstatechange = check
+  }
+
+  /** A new picture was shown or decoded. */
+  private frame(): void {
+    const { phase } = this.view
+    if (phase !== 'connecting' && phase !== 'live' && phase !== 'frozen') return
+    const now = this.options.now()
+    if (phase === 'live') {
+      this.view = { ...this.view, lastFrameAt: now }
+      return
+    }
+    if (phase === 'connecting') this.options.backoff.reset()
+    const first = phase === 'connecting' ? now - this.startedAt : this.view.firstFrameMs
+    this.move('frame', { lastFrameAt: now, firstFrameMs: first, reason: null, retryAt: null })
+  }
+
+  private tick(): void {
+    const { phase, lastFrameAt } = this.view
+    this.ticks += 1
+    if (this.ticks % 2 === 0) void this.measure()
+    const quiet = this.options.now() - (phase === 'connecting' ? this.startedAt : (lastFrameAt ?? this.startedAt))
+    const verdict = judge(phase, quiet, this.options.limits)
+    if (verdict === 'failed') this.fail(phase === 'connecting' ? 'player.no_first_frame' : 'player.no_frames')
+    else if (verdict) this.move(verdict)
+    else if (phase === 'frozen') this.emit('change', this.view) // the seconds go on
+  }
+
+  private async measure(): Promise<void> {
+    const pc = this.pc
+    if (!pc) return
+    const report = await pc.getStats()
+    if (this.pc !== pc) return
+    const read = readStats(report.values(), this.options.now(), this.counters)
+    if (!read) return
+    // frames of a hidden page are decoded but never shown: they count as well
+    const grew = read.counters.decoded > (this.counters?.decoded ?? 0)
+    this.counters = read.counters
+    if (grew) this.frame()
+    this.view = { ...this.view, stats: read.stats }
+    this.emit('change', this.view)
+  }
+
+  private fail(cause: unknown): void {
+    if (this.view.phase === 'idle' || this.view.phase === 'lost') return
+    this.close()
+    const final = cause instanceof ApiError && FINAL.has(cause.status)
+    const reason = typeof cause === 'string' ? cause : cause instanceof ApiError ? cause.id : 'player.connection'
+    const wait = final ? null : this.options.backoff.next()
+    this.move('failed', { reason, stats: null, retryAt: wait === null ? null : this.options.now() + wait })
+    if (wait !== null) {
+      this.retryTimer = setTimeout(() => {
+        this.retryNow()
+      }, wait)
+    }
+  }
+
+  private close(): void {
+    clearInterval(this.timer)
+    this.abort?.abort()
+    this.abort = null
+    this.pc?.close()
+    this.pc = null
+    this.counters = null
+    this.options.end(this.session)
+    this.session = null
+  }
+
+  private move(event: PhaseEvent, change: Partial<View> = {}): void {
+    this.view = { ...this.view, ...change, phase: step(this.view.phase, event) }
+    this.emit('change', this.view)
+  }
+}

@@ -1,0 +1,147 @@
+// Publishes camera and microphone by WHIP. No framework; the caller owns the tracks and stops them.
+import { Backoff } from '@/wire/backoff'
+import { Emitter } from '@/wire/emitter'
+import { ApiError } from '@/wire/http'
+import { endSession, exchange, type Exchanged } from './exchange'
+
+export type PublishPhase = 'idle' | 'connecting' | 'live' | 'lost'
+
+export interface Publishing {
+  phase: PublishPhase
+  reason: string | null // error id, or player.connection
+  retryAt: number | null // ms, local clock
+}
+
+export interface WhipOptions {
+  url: string
+  videoKbps?: number
+  backoff?: Backoff
+  now?: () => number
+  connect?: () => RTCPeerConnection
+  post?: (url: string, offer: string, signal: AbortSignal) => Promise<Exchanged>
+  end?: (session: string | null) => void
+}
+
+const FINAL = new Set([401, 403, 404, 409])
+const CONNECT_WITHIN = 10_000 // ms
+
+export class WhipPublisher extends Emitter<{ change: Publishing }> {
+  view: Publishing = { phase: 'idle', reason: null, retryAt: null }
+  private pc: RTCPeerConnection | null = null
+  private session: string | null = null
+  private abort: AbortController | null = null
+  private media: MediaStream | null = null
+  private limit: ReturnType<typeof setTimeout> | undefined
+  private retryTimer: ReturnType<typeof setTimeout> | undefined
+  private readonly options: Required<WhipOptions>
+
+  constructor(options: WhipOptions) {
+    super()
+    this.options = {
+      videoKbps: 1_200,
+      backoff: new Backoff(500, 8_000),
+      now: () => Date.now(),
+      connect: () => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }),
+      post: exchange,
+      end: endSession,
+      ...options,
+    }
+  }
+
+  /** Publish these tracks (at most one of a kind); again after failures, until stop(). */
+  start(media: MediaStream): void {
+    if (this.view.phase !== 'idle') return
+    this.media = media
+    void this.open()
+  }
+
+  stop(): void {
+    clearTimeout(this.retryTimer)
+    this.close()
+    this.options.backoff.reset()
+    this.become({ phase: 'idle', reason: null, retryAt: null })
+  }
+
+  /** Swap a track without a new session (another camera, or null for silence). */
+  async replace(kind: 'audio' | 'video', track: MediaStreamTrack | null): Promise<void> {
+    const sender = this.pc?.getTransceivers().find((one) => one.receiver.track.kind === kind)?.sender
+    await sender?.replaceTrack(track)
+    for (const old of this.media?.getTracks().filter((one) => one.kind === kind) ?? []) this.media?.removeTrack(old)
+    if (track) this.media?.addTrack(track)
+  }
+
+  private async open(): Promise<void> {
+    const pc = this.options.connect()
+    const abort = new AbortController()
+    this.pc = pc
+    this.abort = abort
+    this.become({ phase: 'connecting', reason: this.view.reason, retryAt: null })
+    this.limit = setTimeout(() => {
+      if (this.pc === pc) this.fail('player.connection')
+    }, CONNECT_WITHIN)
+    try {
+      this.listen(pc)
+      this.addTracks(pc)
+      await pc.setLocalDescription()
+      const { answer, session } = await this.options.post(this.options.url, pc.localDescription?.sdp ?? '', abort.signal)
+      if (this.pc !== pc) {
+        this.options.end(session)
+        return
+      }
+      this.session = session
+      await pc.setRemoteDescription({ type: 'answer', sdp: answer })
+    } catch (error) {
+      if (this.pc === pc) this.fail(error)
+    }
+  }
+
+  private addTracks(pc: RTCPeerConnection): void {
+    const streams = this.media ? [this.media] : []
+    for (const kind of ['audio', 'video'] as const) {
+      const track = this.media?.getTracks().find((one) => one.kind === kind)
+      const sendEncodings = kind === 'video' ? [{ maxBitrate: this.options.videoKbps * 1000 }] : [{}]
+      pc.addTransceiver(track ?? kind, { direction: 'sendonly', streams, sendEncodings })
+    }
+  }
+
+  private listen(pc: RTCPeerConnection): void {
+    pc.onconnectionstatechange = () => {
+      if (this.pc !== pc) return
+      if (pc.connectionState === 'connected') {
+        clearTimeout(this.limit)
+        this.options.backoff.reset()
+        this.become({ phase: 'live', reason: null, retryAt: null })
+      } else if (pc.connectionState === 'failed') {
+        this.fail('player.connection')
+      }
+    }
+  }
+
+  private fail(cause: unknown): void {
+    this.close()
+    const final = cause instanceof ApiError && FINAL.has(cause.status)
+    const reason = typeof cause === 'string' ? cause : cause instanceof ApiError ? cause.id : 'player.connection'
+    const wait = final ? null : this.options.backoff.next()
+    this.become({ phase: 'lost', reason, retryAt: wait === null ? null : this.options.now() + wait })
+    if (wait !== null) {
+      this.retryTimer = setTimeout(() => {
+        void this.open()
+      }, wait)
+    }
+  }
+
+  private close(): void {
+    clearTimeout(this.limit)
+    this.abort?.abort()
+    this.abort = null
+    this.pc?.close()
+    this.pc = null
+    this.options.end(this.session)
+    this.session = null
+  }
+
+  private become(view: Publishing): void {
+    this.view = view
+    this.emit('change', view)
+  }
+}
