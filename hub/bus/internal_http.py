@@ -97,18 +97,25 @@ async def serve(routes: Sequence[BaseRoute], *, token: str, host: str, port: int
         )
     )
     bound = listener.getsockname()[1]
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(server.serve(sockets=[listener]), name="internal-http")
-        try:
-            while not server.started and not task.done():  # uvicorn has no event for it; a few turns of the loop
-                await asyncio.sleep(0.005)
-            yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
-        finally:
-            server.should_exit = True
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="internal-http")
+    try:
+        await server.up.wait()
+        yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+    finally:
+        server.should_exit = True
+        await task  # at most a second: timeout_graceful_shutdown
 
 
 class _Server(uvicorn.Server):
     """uvicorn inside a process whose signals belong to the composition root."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
