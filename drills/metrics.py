@@ -1,0 +1,204 @@
+"""What is measured: pure functions from a run's slice of the log to observations.
+
+An observation is one thing that was asked of one unit (or of the command centre): when it was asked, when it was
+done, which events prove it. What it is worth is decided by a form (``drills.formula``), not here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from drills.envelope import NODE_LOST, Envelope, Slice, value
+
+FAULT_MARGIN_MS: Final = 15_000
+"""A node's loss is noticed seconds late and felt until it is back: so much before and after counts as failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One thing asked and what became of it.
+
+    ``until``: up to when it was watched (ms since the epoch). ``due``: the limit the request itself carried.
+    ``ruled_out``: an event after which it could no longer be done (declined, missed). ``refused``: reviews that
+    sent the answer back. ``faults``: failures of the hub while it was asked for.
+    """
+
+    unit: str
+    start: Envelope
+    end: Envelope | None
+    until: int
+    due: int | None = None
+    ruled_out: Envelope | None = None
+    refused: tuple[Envelope, ...] = ()
+    faults: tuple[Envelope, ...] = ()
+
+    @property
+    def elapsed(self) -> int | None:
+        """Milliseconds from asked to done; None if it was not done."""
+        return None if self.end is None else max(0, self.end.at - self.start.at)
+
+    @property
+    def evidence(self) -> tuple[Envelope, ...]:
+        """The events that prove it, in the order of the log."""
+        found = {event.seq: event for event in (self.start, *self.refused, *self.faults)}
+        for event in (self.end, self.ruled_out if self.end is None else None):
+            if event is not None:
+                found[event.seq] = event
+        return tuple(found[seq] for seq in sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named measurement. ``per_unit``: it concerns units; ``has_due``: requests carry a limit of their own;
+    ``can_refuse``: an answer can be sent back; ``indifferent``: roles of nodes whose loss cannot touch it.
+    """
+
+    id: str
+    measure: Callable[[Slice, frozenset[str]], list[Observation]]
+    per_unit: bool
+    has_due: bool = False
+    can_refuse: bool = False
+    indifferent: frozenset[str] = frozenset()
+
+    def observe(self, events: Slice, units: frozenset[str]) -> list[Observation]:
+        """Measure, leaving out units that do not take part, and note the hub's failures in each window."""
+        found = [item for item in self.measure(events, units) if not self.per_unit or item.unit in units]
+        return [self._with_faults(item, events.failures) for item in found]
+
+    def _with_faults(self, item: Observation, failures: Iterable[Envelope]) -> Observation:
+        last = item.until if item.end is None else item.end.at
+        faults = tuple(
+            event
+            for event in failures
+            if value(event, "role") not in self.indifferent
+            and item.start.at - FAULT_MARGIN_MS <= event.at <= last + FAULT_MARGIN_MS
+        )
+        return Observation(
+            item.unit, item.start, item.end, item.until, item.due, item.ruled_out, item.refused, faults
+        )  # fmt: skip
+
+
+def _first(events: Iterable[Envelope], after: Envelope) -> Envelope | None:
+    return next((event for event in events if event.seq > after.seq), None)
+
+
+def _calls(events: Slice, wanted: str) -> list[Observation]:
+    """First ring of each unit in each conference, to the first event of ``wanted`` there."""
+    over = {event.ref: event for event in reversed(events.of("conference.ended"))}
+    asked: dict[tuple[str, str], Envelope] = {}
+    for event in events.of("conference.rung"):
+        asked.setdefault((event.ref, event.unit), event)
+    found = []
+    for (ref, unit), start in asked.items():
+        end = _first((e for e in events.of(wanted) if (e.ref, e.unit) == (ref, unit)), start)
+        out = _first(
+            (
+                event
+                for event in events.events
+                if event.kind in ("conference.declined", "conference.missed") and (event.ref, event.unit) == (ref, unit)
+            ),
+            start,
+        )
+        until = over[ref].at if ref in over else events.ended.at
+        found.append(Observation(unit, start, end, until, ruled_out=out))
+    return found
+
+
+def call_answered(events: Slice, units: frozenset[str]) -> list[Observation]:
+    """Ring to answer, a unit and conference each: ``conference.rung`` → ``conference.answered``."""
+    return _calls(events, "conference.answered")
+
+
+def call_joined(events: Slice, units: frozenset[str]) -> list[Observation]:
+    """Ring to first media at the relay: ``conference.rung`` → ``conference.joined``."""
+    return _calls(events, "conference.joined")
+
+
+def stage_camera(events: Slice, units: frozenset[str]) -> list[Observation]:
+    """Incident to a camera on the stage for all: ``incident.opened`` → ``conference.staged`` of that incident."""
+    staged = events.of("conference.staged")
+    closed = {event.ref: event for event in reversed(events.of("incident.closed"))}
+    found = []
+    for start in events.of("incident.opened"):
+        end = _first((event for event in staged if value(event, "incident") == start.ref), start)
+        until = closed[start.ref].at if start.ref in closed else events.ended.at
+        found.append(Observation(start.unit, start, end, until))
+    return found
+
+
+def order_signed(events: Slice, units: frozenset[str]) -> list[Observation]:
+    """Order to signature: ``order.issued`` → ``order.signed``, an order each."""
+    signed = events.of("order.signed")
+    return [
+        Observation(
+            start.unit,
+            start,
+            _first((event for event in signed if event.ref == start.ref), start),
+            events.ended.at,
+            due=_whole(start, "sign_due_at"),
+        )
+        for start in events.of("order.issued")
+    ]
+
+
+def order_feedback(events: Slice, units: frozenset[str]) -> list[Observation]:
+    """Order to first feedback: ``order.issued`` → ``order.feedback``; reviews that refused it are kept."""
+    answers, reviews = events.of("order.feedback"), events.of("order.reviewed")
+    return [
+        Observation(
+            start.unit,
+            start,
+            _first((event for event in answers if event.ref == start.ref), start),
+            events.ended.at,
+            due=_whole(start, "feedback_due_at"),
+            refused=tuple(e for e in reviews if e.ref == start.ref and value(e, "accepted") is False),
+        )
+        for start in events.of("order.issued")
+    ]
+
+
+def _whole(event: Envelope, name: str) -> int | None:
+    found = value(event, name)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+_ORDERS_DO_NOT_NEED: Final = frozenset({"relay", "vision", "gateway"})
+_CALLS_DO_NOT_NEED: Final = frozenset({"vision"})
+
+METRICS: Final[Mapping[str, Metric]] = {
+    metric.id: metric
+    for metric in (
+        Metric("call.answered", call_answered, per_unit=True, indifferent=_CALLS_DO_NOT_NEED),
+        Metric("call.joined", call_joined, per_unit=True, indifferent=_CALLS_DO_NOT_NEED),
+        Metric("stage.camera", stage_camera, per_unit=False, indifferent=_CALLS_DO_NOT_NEED),
+        Metric("order.signed", order_signed, per_unit=True, has_due=True, indifferent=_ORDERS_DO_NOT_NEED),
+        Metric(
+            "order.feedback",
+            order_feedback,
+            per_unit=True,
+            has_due=True,
+            can_refuse=True,
+            indifferent=_ORDERS_DO_NOT_NEED,
+        ),
+    )
+}
+
+FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "conference.rung": frozenset({"run"}),
+    "conference.answered": frozenset({"run"}),
+    "conference.declined": frozenset({"run"}),
+    "conference.missed": frozenset({"run"}),
+    "conference.joined": frozenset({"run"}),
+    "conference.staged": frozenset({"run", "incident"}),
+    "conference.ended": frozenset({"run"}),
+    "incident.opened": frozenset({"run"}),
+    "incident.closed": frozenset({"run"}),
+    "order.issued": frozenset({"run", "sign_due_at", "feedback_due_at"}),
+    "order.signed": frozenset({"run"}),
+    "order.feedback": frozenset({"run"}),
+    "order.reviewed": frozenset({"run", "accepted"}),
+    NODE_LOST: frozenset({"role"}),
+}
+"""Every kind that is read and what is read of its payload; a test holds this against the hub's own events."""
+
+KINDS: Final = frozenset(FIELDS) - {NODE_LOST}
