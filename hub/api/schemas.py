@@ -436,7 +436,10 @@ class RunInject(Reply):
     id: str
     at_s: int
     title: str
+    sender: str
+    recipient: str
     method: str
+    message: str
     expected: str
     injected_at: int | None
 
@@ -471,27 +474,48 @@ class ScoreEvidence(Reply):
     unit_name: str
 
 
+class ScoreDetail(Reply):
+    """One thing asked of one unit, within an item."""
+
+    unit: str
+    unit_name: str
+    outcome: Literal["in_time", "late", "missing", "unfinished"]
+    measured_ms: int | None
+    percent: str | None  # of its worth, a decimal; None: it carries no mark
+    evidence: list[int]  # sequence numbers in the log
+
+
 class ScoreItem(Reply):
     id: str
     title: str
+    title_en: str
+    metric: str
     form: str
     points: str | None  # None: held or not exercised
     of: str
     status: Literal["scored", "zero", "held", "not_exercised"]
-    explanation: str  # measured value and limit, in the rubric's own words
+    explanation: str  # measured value and limit, in Chinese
+    explanation_en: str
     measured_ms: int | None
     evidence: list[ScoreEvidence]
+    details: list[ScoreDetail]
 
 
 class ScoreSheet(Reply):
     run: RunId
     title: str
-    rubric: str
+    rubric: str  # its title
+    rubric_en: str
+    language: Literal["zh", "en"]
     rubric_sha256: str
+    scenario_sha256: str
     log_from: int
     log_to: int
+    started_at: int
+    ended_at: int
     points: str
-    of: str
+    of: str  # of the items that carry points
+    full: str  # of the whole sheet
     items: list[ScoreItem]
     sheet_sha256: str
 
