@@ -1,11 +1,31 @@
 """Publish and subscribe of one stream. Publishing never waits; whoever is slow loses units, and they are counted."""
 
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
 
 from hub.domain.clock import Clock
-from hub.media.rtp.unit import AccessUnit, Codec
+from hub.media.peer.publication import Listener
+from hub.media.rtp import h264
+from hub.media.rtp.packet import RtpPacket
+from hub.media.rtp.track import Track
+from hub.media.rtp.unit import KIND_OF, AccessUnit, Codec, Kind
+
+MAX_UNIT: Final = 8 * 1024 * 1024  # bytes of one access unit
+
+
+@dataclass(slots=True)
+class StreamCounters:
+    """Totals of one stream since it came into being."""
+
+    units: int = 0
+    bytes: int = 0
+    refused: int = 0  # too large, or of a codec that the track does not have
+    reader_drops: int = 0
+    restarts: int = 0
 
 
 class Reader:
@@ -15,39 +35,69 @@ class Reader:
     units are dropped until the next key frame, so that what is read always decodes; ``dropped`` counts them.
     """
 
-    name: str
-    dropped: int
+    def __init__(self, stream: "Stream", name: str, maxlen: int) -> None:
+        self.name = name
+        self.dropped = 0
+        self.closed = False
+        self._stream = stream
+        self._maxlen = maxlen
+        self._queue: deque[AccessUnit] = deque()
+        self._ready = asyncio.Event()
+        self._lost: set[Kind] = {"video"}
+
+    def offer(self, unit: AccessUnit) -> bool:
+        """Put a unit in, or drop it; never waits. False when it was dropped for want of room."""
+        if unit.kind in self._lost and not (unit.keyframe or unit.kind == "audio"):
+            self.dropped += 1
+            return False
+        if len(self._queue) >= self._maxlen:
+            self._lost.add(unit.kind)
+            self.dropped += 1
+            return False
+        self._lost.discard(unit.kind)
+        self._queue.append(unit)
+        self._ready.set()
+        return True
+
+    def finish(self) -> None:
+        """The stream ended: what is queued can still be read."""
+        self.closed = True
+        self._ready.set()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> AccessUnit:
-        raise NotImplementedError
+        while not self._queue:
+            if self.closed:
+                raise StopAsyncIteration
+            self._ready.clear()
+            await self._ready.wait()
+        return self._queue.popleft()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         """Stop reading; the stream has one subscriber less. May be called twice."""
-        raise NotImplementedError
+        self._queue.clear()
+        self.finish()
+        self._stream.forget(self)
 
 
 class Stream:
     """One camera or one conference member: RTP made once, a GOP cache, a history for NACK, any number of readers.
 
     ``expects`` are the codecs a pull source will bring ("h264" for a camera), so that a viewer can be answered
-    before the source is open. ``on_change`` is called after each change of ``subscribers``.
+    before the source is open. ``on_change`` is called after each change of ``subscribers`` (viewers and taps).
+    ``last_unit_at`` is in ms by the hub's clock; ``last_keyframe`` the newest H.264 key frame of a pull source,
+    its parameter sets in front.
     """
-
-    id: str
-    subscribers: int  # viewers and taps
-    viewers: int  # WHEP sessions only
-    ended: bool
-    last_unit_at: int | None  # ms by the hub's clock
-    last_keyframe: AccessUnit | None  # newest H.264 key frame with its parameter sets in front
 
     def __init__(
         self,
@@ -57,34 +107,194 @@ class Stream:
         expects: Sequence[Codec] = (),
         on_change: Callable[[], None] | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.id = id
+        self.ended = False
+        self.counters = StreamCounters()
+        self.last_unit_at: int | None = None
+        self.last_keyframe: AccessUnit | None = None
+        self._clock = clock
+        self._on_change = on_change
+        self._tracks: dict[Kind, Track] = {KIND_OF[codec]: Track(codec) for codec in expects}
+        self._sets = h264.ParameterSets()
+        self._seen: set[Kind] = set()
+        self._listeners: dict[Kind, list[Listener]] = {"video": [], "audio": []}
+        self._readers: list[Reader] = []
+        self._viewers: set[str] = set()
+        self._endings: list[Callable[[], None]] = []
+        self._ask: Callable[[], None] | None = None
+
+    @property
+    def subscribers(self) -> int:
+        """Viewers and taps."""
+        return len(self._viewers) + len(self._readers)
+
+    @property
+    def viewers(self) -> int:
+        """WHEP sessions only."""
+        return len(self._viewers)
 
     @property
     def codec(self) -> str | None:
         """What it carries, like "h264" or "vp8+opus"; ``None`` before the first unit."""
-        raise NotImplementedError
+        kinds: tuple[Kind, ...] = ("video", "audio")
+        found = [self._tracks[kind].codec for kind in kinds if kind in self._seen and kind in self._tracks]
+        return "+".join(found) or None
+
+    @property
+    def tracks(self) -> Mapping[Kind, Track]:
+        """The outgoing tracks, also those that are only expected."""
+        return MappingProxyType(self._tracks)
+
+    # units of a pull source ------------------------------------------------------------------------
 
     def publish(self, unit: AccessUnit) -> None:
         """Hand one unit to every subscriber. Never waits, never raises for what a subscriber does."""
-        raise NotImplementedError
+        if self.ended:
+            return
+        track = self._tracks.get(unit.kind)
+        if track is None:
+            track = self._tracks[unit.kind] = Track(unit.codec)
+        if track.codec != unit.codec or len(unit.data) > MAX_UNIT:
+            self.counters.refused += 1
+            return
+        self.counters.units += 1
+        self.counters.bytes += len(unit.data)
+        self.last_unit_at = unit.at_ms
+        self._seen.add(unit.kind)
+        if packets := track.append_unit(unit):
+            for listener in self._listeners[unit.kind]:
+                listener(packets)
+        if unit.codec == "h264":
+            unit = self._remember(unit)
+        for reader in self._readers:
+            if not reader.offer(unit):
+                self.counters.reader_drops += 1
+
+    def _remember(self, unit: AccessUnit) -> AccessUnit:
+        """Keep the last key frame decodable on its own: with parameter sets."""
+        nals = h264.split(unit.data) if unit.keyframe or self.last_keyframe is None else []
+        complete = self._sets.complete(nals)
+        if h264.is_idr(complete):
+            unit = replace(unit, data=b"".join(b"\0\0\0\1" + nal for nal in complete), keyframe=True)
+            self.last_keyframe = unit
+        return unit
 
     def restart(self) -> None:
         """The source begins anew (reconnected): empty the GOP cache and wait for a key frame.
 
         Sequence numbers and timestamps towards viewers continue without a break.
         """
-        raise NotImplementedError
+        self.counters.restarts += 1
+        self._sets.clear()
+        self.last_keyframe = None
+        for track in self._tracks.values():
+            track.restart()
 
     def units(self, name: str, maxlen: int = 64) -> Reader:
         """Subscribe a tap now; it starts at the next key frame."""
-        raise NotImplementedError
+        reader = Reader(self, name, maxlen)
+        if self.ended:
+            reader.finish()
+            return reader
+        self._readers.append(reader)
+        self._changed()
+        return reader
+
+    def forget(self, reader: Reader) -> None:
+        """A reader closed."""
+        if reader in self._readers:
+            self._readers.remove(reader)
+            self._changed()
+
+    # the peers' side (hub.media.peer.publication) ----------------------------------------------------
+
+    def listen(self, kind: Kind, listener: Listener) -> None:
+        """Call the listener with each batch of new packets of a track."""
+        self._listeners[kind] = [*self._listeners[kind], listener]
+
+    def unlisten(self, kind: Kind, listener: Listener) -> None:
+        """The opposite; harmless when it does not listen."""
+        self._listeners[kind] = [other for other in self._listeners[kind] if other != listener]
+
+    def hold(self, viewer: str) -> None:
+        """A viewer counts as a subscriber from now on."""
+        self._viewers.add(viewer)
+        self._changed()
+
+    def release(self, viewer: str) -> None:
+        """And no more."""
+        if viewer in self._viewers:
+            self._viewers.remove(viewer)
+            self._changed()
+
+    def on_end(self, ending: Callable[[], None]) -> None:
+        """Call it once when the stream ends."""
+        self._endings.append(ending)
+
+    def forget_end(self, ending: Callable[[], None]) -> None:
+        """Do not call it."""
+        if ending in self._endings:
+            self._endings.remove(ending)
+
+    def publisher(self, codecs: Sequence[Codec], request_keyframe: Callable[[], None]) -> bool:
+        """A publisher takes over. True when a track's codec changed, so that viewers must come again."""
+        wanted = {KIND_OF[codec]: codec for codec in codecs}
+        changed = any(kind not in wanted or wanted[kind] != track.codec for kind, track in self._tracks.items())
+        changed = changed or (bool(self._tracks) and wanted.keys() != self._tracks.keys())
+        self._tracks = {
+            kind: track
+            if (track := self._tracks.get(kind)) is not None and track.codec == codec
+            else Track(codec)
+            for kind, codec in wanted.items()
+        }  # fmt: skip
+        self._seen.clear()
+        self._ask = request_keyframe
+        self.restart()
+        return changed
+
+    def unpublish(self, request_keyframe: Callable[[], None]) -> None:
+        """That publisher left."""
+        if self._ask == request_keyframe:
+            self._ask = None
+            self.restart()
+
+    def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int) -> None:
+        """Packets of the publisher, in the order they came."""
+        if self.ended or (track := self._tracks.get(kind)) is None:
+            return
+        self.counters.units += len(packets)
+        self.last_unit_at = at_ms
+        self._seen.add(kind)
+        if stored := track.append_rtp(packets, at_ms):
+            for listener in self._listeners[kind]:
+                listener(stored)
+
+    def request_keyframe(self) -> None:
+        """Ask the publisher, when there is one."""
+        if self._ask is not None:
+            self._ask()
+
+    # the end ----------------------------------------------------------------------------------------
 
     def end(self) -> None:
         """End for good: readers finish, viewers' sessions end. May be called twice."""
-        raise NotImplementedError
+        if self.ended:
+            return
+        self.ended = True
+        for reader in self._readers:
+            reader.finish()
+        endings, self._endings = self._endings, []
+        for ending in endings:
+            ending()
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.end()

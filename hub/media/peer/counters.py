@@ -1,0 +1,35 @@
+"""Totals of the peer half since the start, for /metrics."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """Only ever growing. Packets are RTP unless a name says otherwise."""
+
+    packets_in: int = 0
+    packets_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    drops: int = 0  # packets the socket would not take
+    send_errors: int = 0
+    nacks: int = 0
+    retransmitted: int = 0
+    retransmit_missed: int = 0  # asked for, and gone or over the limit
+    pli: int = 0
+    replays: int = 0
+    keyframe_requests: int = 0
+    stun_in: int = 0
+    stun_bad: int = 0
+    dtls_failed: int = 0
+    srtp_bad: int = 0
+    protect_failed: int = 0
+    malformed: int = 0
+    unknown_path: int = 0
+    internal_errors: int = 0
+    sessions_opened: int = 0
+    sessions_refused: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Name to total."""
+        return asdict(self)

@@ -1,0 +1,55 @@
+"""The RTP header (RFC 3550 §5.1): reading what a publisher sent, writing what viewers get."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+HEADER: Final = 12
+_FIXED: Final = struct.Struct("!BBHII")
+
+
+class WireError(ValueError):
+    """Bytes that are not what they should be; ``offset`` is where that shows."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(f"{message} (at byte {offset})")
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class RtpPacket:
+    """One packet without its CSRC list, header extension and padding."""
+
+    marker: bool
+    payload_type: int
+    seq: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+
+def parse_rtp(data: bytes) -> RtpPacket:
+    """Parse one plain RTP packet (RFC 3550 §5.1, §5.3.1). Raises WireError."""
+    if len(data) < HEADER:
+        raise WireError("RTP header is short", len(data))
+    b0, b1, seq, timestamp, ssrc = _FIXED.unpack_from(data)
+    if b0 >> 6 != 2:
+        raise WireError("RTP version is not 2")
+    start, end = HEADER + 4 * (b0 & 0x0F), len(data)
+    if b0 & 0x10:
+        if start + 4 > end:
+            raise WireError("RTP header extension is short", start)
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    if b0 & 0x20:
+        padding = data[-1]
+        if padding == 0:
+            raise WireError("RTP padding is zero", end - 1)
+        end -= padding
+    if start > end:
+        raise WireError("RTP payload has a negative length", start)
+    return RtpPacket(bool(b1 & 0x80), b1 & 0x7F, seq, timestamp, ssrc, data[start:end])
+
+
+def template(marker: bool, timestamp: int, ssrc: int, payload: bytes) -> bytes:
+    """A packet whose payload type and sequence number are still zero: each viewer writes its own."""
+    return _FIXED.pack(0x80, 0x80 if marker else 0, 0, timestamp & 0xFFFFFFFF, ssrc) + payload

@@ -1,0 +1,238 @@
+"""One outgoing media track: packets made once for all viewers, their history for NACK, and the GOP cache.
+
+A packet's index ``n`` never repeats and its bytes never change once it is in the history: with that, and with each
+viewer's numbering (``numbering.py``), no sequence number ever carries two plaintexts (RFC 7714 §8.1, §14.2).
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hub.media.rtp import h264, vp8
+from hub.media.rtp.packet import HEADER, RtpPacket, template
+from hub.media.rtp.unit import CLOCK_RATE, KIND_OF, AccessUnit, Codec, Kind
+
+HISTORY: Final = 4_096  # packets, a power of two
+MAX_GOP: Final = 3_072  # packets; a longer GOP is not cached
+MAX_JUMP: Final = 512  # a publisher's sequence numbers may skip this far; beyond it begins anew
+MAX_FORWARD_MS: Final = 10_000  # a source's time may jump this far ahead of the clock
+
+
+class Packet:
+    """One packet of a track. ``data`` is complete but for payload type and sequence number."""
+
+    __slots__ = ("data", "frame", "key", "marker", "n", "timestamp")
+
+    def __init__(self, n: int, frame: int, timestamp: int, marker: bool, key: bool, data: bytes) -> None:
+        self.n = n
+        self.frame = frame
+        self.timestamp = timestamp
+        self.marker = marker
+        self.key = key  # first packet of a key frame
+        self.data = data
+
+
+@dataclass(slots=True)
+class TrackCounters:
+    """Totals since the track began."""
+
+    packets: int = 0
+    octets: int = 0
+    discarded: int = 0  # before the first key frame, duplicates, too old
+    restarts: int = 0
+
+
+@dataclass(slots=True)
+class _Source:
+    """How a publisher's numbers map to ours."""
+
+    ssrc: int
+    base_seq: int  # its extended number that is our index base_n
+    base_n: int
+    highest: int
+    shift: int  # added to its timestamps
+    synced: bool = False  # its sender reports tell the time, not the arrival of its packets
+
+
+class Track:
+    """State of one outgoing track. ``ssrc``, sequence and time line outlive every source and publisher."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec: Codec = codec
+        self.kind: Kind = KIND_OF[codec]
+        self.rate = CLOCK_RATE[codec]
+        self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+        self.counters = TrackCounters()
+        self.head = -1  # highest index in the history
+        self.frame = -1
+        self.last_at: int | None = None
+        self._ring: list[Packet | None] = [None] * HISTORY
+        self._gop: int | None = None
+        self._timestamp = secrets.randbelow(1 << 31)
+        self._shift: int | None = None
+        self._sets = h264.ParameterSets()
+        self._waiting = self.kind == "video"
+        self._source: _Source | None = None
+        self._anchor: tuple[int, float] | None = None  # timestamp, ms: the line between media time and clock
+
+    # reading ---------------------------------------------------------------------------------------
+
+    def get(self, n: int) -> Packet | None:
+        """The packet with that index, ``None`` when it is gone or was never there."""
+        packet = self._ring[n % HISTORY]
+        return packet if packet is not None and packet.n == n else None
+
+    def gop_start(self) -> int | None:
+        """Index of the cached GOP's first packet, ``None`` when there is none."""
+        if self._gop is not None and (self.head - self._gop >= MAX_GOP or self.get(self._gop) is None):
+            self._gop = None
+        return self._gop
+
+    @property
+    def timestamp(self) -> int:
+        """Timestamp of the newest frame (32 bit)."""
+        return self._timestamp & 0xFFFFFFFF
+
+    def timestamp_at(self, ms: int) -> int | None:
+        """The media time that belongs to a clock time, for sender reports; ``None`` before any media."""
+        if self._anchor is None:
+            return None
+        return round(self._anchor[0] + (ms - self._anchor[1]) * self.rate / 1000) & 0xFFFFFFFF
+
+    # writing ---------------------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """The source or publisher begins anew: nothing old is shown as live, numbers go on without a break."""
+        self._gop = None
+        self._shift = None
+        self._source = None
+        self._anchor = None
+        self._sets.clear()
+        self._waiting = self.kind == "video"
+        self.counters.restarts += 1
+
+    def append_unit(self, unit: AccessUnit) -> list[Packet]:
+        """Packets of one access unit; empty while a key frame is awaited."""
+        if unit.codec == "h264":
+            nals = self._sets.complete(h264.split(unit.data))
+            key = h264.is_idr(nals)
+            payloads = h264.packetize(nals)
+        else:
+            key, payloads = False, [unit.data] if unit.data else []
+        if not payloads or (self._waiting and not key) or max(map(len, payloads)) > h264.MAX_PAYLOAD:
+            self.counters.discarded += 1
+            return []
+        self._waiting = False
+        timestamp = self._advance(unit.pts, unit.at_ms)
+        self.frame += 1
+        last = len(payloads) - 1
+        packets = []
+        for i, payload in enumerate(payloads):
+            marker = i == last if self.kind == "video" else False
+            packets.append(self._store(self.head + 1, timestamp, marker, key and i == 0, payload))
+        return packets
+
+    @property
+    def published(self) -> bool:
+        """Whether packets come from a publisher, who can be asked for a key frame."""
+        return self._source is not None
+
+    def sync(self, ssrc: int, timestamp: int, ms: float) -> None:
+        """A publisher's sender report: its ``timestamp`` was sampled at ``ms`` by our clock (RFC 3550 §6.4.1)."""
+        source = self._source
+        if source is None or source.ssrc != ssrc:
+            return
+        ours = (timestamp + source.shift - self._timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        self._anchor, source.synced = (self._timestamp + ours, ms), True
+
+    def append_rtp(self, packets: Sequence[RtpPacket], at_ms: int) -> list[Packet]:
+        """Packets of a publisher, rewritten to this track's numbers, in the order they came."""
+        stored = []
+        for packet in packets:
+            if (own := self._append_one(packet, at_ms)) is None:
+                self.counters.discarded += 1
+            else:
+                stored.append(own)
+        return stored
+
+    def _append_one(self, packet: RtpPacket, at_ms: int) -> Packet | None:
+        key = self._begins_keyframe(packet.payload)
+        if len(packet.payload) > 1_400 or (self._waiting and not key):
+            return None
+        source = self._source
+        if source is not None:
+            seq = source.highest + ((packet.seq - source.highest + 0x8000) & 0xFFFF) - 0x8000
+            if source.ssrc != packet.ssrc or abs(seq - source.highest) > MAX_JUMP:
+                source = None
+        if source is None:
+            source = self._begin(packet, at_ms)
+            seq = packet.seq
+        n = source.base_n + seq - source.base_seq
+        if n < source.base_n or n <= self.head - HISTORY or self.get(n) is not None:
+            return None
+        self._waiting = False
+        source.highest = max(source.highest, seq)
+        timestamp = (packet.timestamp + source.shift) & 0xFFFFFFFF
+        ahead = (timestamp - self._timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        if ahead > 0:
+            self.frame += 1
+            self._timestamp += ahead
+            self.last_at = at_ms
+            if not source.synced:
+                self._observe(self._timestamp, at_ms)
+        if key and (gop := self.gop_start()) is not None and (first := self.get(gop)) is not None:
+            key = first.timestamp != timestamp  # parameter sets and slices of one picture begin one GOP
+        return self._store(n, timestamp, packet.marker, key, packet.payload)
+
+    def _begin(self, packet: RtpPacket, at_ms: int) -> _Source:
+        step = self._elapsed(at_ms)
+        shift = (self._timestamp + step - packet.timestamp) & 0xFFFFFFFF
+        self._anchor = None
+        self._source = _Source(packet.ssrc, packet.seq, self.head + 1, packet.seq, shift)
+        return self._source
+
+    def _begins_keyframe(self, payload: bytes) -> bool:
+        if self.codec == "vp8":
+            return vp8.begins_keyframe(payload)
+        return self.codec == "h264" and h264.begins_keyframe(payload)
+
+    def _elapsed(self, at_ms: int) -> int:
+        """Clock units since the last frame, at least one frame's worth: the step over a break."""
+        since = 0 if self.last_at is None else min(max(at_ms - self.last_at, 0), 86_400_000)
+        return max(since * self.rate // 1000, self.rate // 50)
+
+    def _advance(self, pts: int, at_ms: int) -> int:
+        """Our timestamp of a unit; a jump of the source's time becomes the time that really passed."""
+        if self._shift is not None:
+            step = pts + self._shift - self._timestamp
+            limit = self._elapsed(at_ms) + MAX_FORWARD_MS * self.rate // 1000
+            if not 0 < step <= limit:
+                self._shift = None
+        if self._shift is None:
+            self._shift = self._timestamp + self._elapsed(at_ms) - pts
+            self._anchor = None
+        self._timestamp = pts + self._shift
+        self._observe(self._timestamp, at_ms)
+        return self._timestamp & 0xFFFFFFFF
+
+    def _observe(self, timestamp: int, at_ms: int) -> None:
+        """Follow the source's clock by its least delayed frames: early ones count in full, late ones a little."""
+        self.last_at = at_ms
+        if self._anchor is None:
+            self._anchor = (timestamp, float(at_ms))
+            return
+        expected = self._anchor[1] + (timestamp - self._anchor[0]) * 1000 / self.rate
+        late = at_ms - expected
+        self._anchor = (timestamp, expected + (late if late < 0 else late / 256))
+
+    def _store(self, n: int, timestamp: int, marker: bool, key: bool, payload: bytes) -> Packet:
+        data = template(marker, timestamp, self.ssrc, payload)
+        packet = Packet(n, self.frame, timestamp, marker, key, data)
+        self._ring[n % HISTORY] = packet
+        self.head = max(self.head, n)
+        if key and (self._gop is None or n > self._gop):
+            self._gop = n
+        self.counters.packets += 1
+        self.counters.octets += len(data) - HEADER
+        return packet

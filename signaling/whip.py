@@ -1,0 +1,163 @@
+"""Offers and answers of WHIP (RFC 9725) and WHEP: what a client offered, and the answer of an ICE-lite, DTLS-passive peer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from signaling.sdp import Description, Format, Media, SdpError, parse
+
+MAX_FINGERPRINTS: Final = 8
+_ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
+_H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
+_FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One media section of the offer, reduced to what we deal in. ``usable`` is false for what we refuse."""
+
+    index: int
+    mid: str
+    kind: str
+    protocol: str
+    format_ids: tuple[str, ...]
+    direction: str
+    formats: tuple[Format, ...]
+    usable: bool
+
+    def choose(self, codec: str) -> Format | None:
+        """The payload type that fits a codec ("h264" …) best, ``None`` when the client did not offer it."""
+        fits = [f for f in self.formats if f.encoding == codec and f.clock_rate == _ENCODINGS.get(codec)]
+        if codec == "h264":  # single NAL mode cannot carry our FU-A (RFC 6184 §6.2)
+            fits = [f for f in fits if f.parameter("packetization-mode") == "1"]
+            fits.sort(key=_h264_rank)
+        return fits[0] if fits else None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What matters of a client's offer."""
+
+    ufrag: str
+    pwd: str
+    fingerprints: tuple[tuple[str, str], ...]  # algorithm, value
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One accepted section of the answer. ``ssrc`` is ours when we send, ``None`` when we receive."""
+
+    format: Format
+    ssrc: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What we say of ourselves: one transport for everything."""
+
+    session: int
+    ufrag: str
+    pwd: str
+    fingerprint: tuple[str, str]
+    addresses: Sequence[str]
+    port: int
+    cname: str
+    stream: str
+
+
+def _h264_rank(offered: Format) -> int:
+    profile = (offered.parameter("profile-level-id") or "420010").lower()[:4]
+    return _H264_PROFILES.index(profile) if profile in _H264_PROFILES else len(_H264_PROFILES)
+
+
+def _transport(description: Description, media: Media) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    ufrag = media.value("ice-ufrag") or description.value("ice-ufrag")
+    pwd = media.value("ice-pwd") or description.value("ice-pwd")
+    if not ufrag or not pwd or len(ufrag) > 256 or len(pwd) > 256:
+        raise SdpError("offer has no ICE credentials", media.line)
+    prints = []
+    for value in (media.values("fingerprint") or description.values("fingerprint"))[:MAX_FINGERPRINTS]:
+        algorithm, _, digest = value.partition(" ")
+        prints.append((algorithm.lower(), digest.strip()))
+    if not any(algorithm in ("sha-256", "sha-384", "sha-512") for algorithm, _ in prints):
+        raise SdpError("offer has no fingerprint of sha-256, sha-384 or sha-512", media.line)
+    setup = media.value("setup") or description.value("setup") or "actpass"
+    if setup not in ("actpass", "active"):
+        raise SdpError("offer must let the client open DTLS (setup actpass or active)", media.line)
+    return ufrag, pwd, tuple(prints)
+
+
+def read_offer(text: str) -> Offer:
+    """Read a client's offer. Raises SdpError for what no answer could repair."""
+    description = parse(text)
+    if description.value("ice-lite") is not None:
+        raise SdpError("both sides would be ICE-lite")
+    live = [m for m in description.media if m.kind in ("audio", "video") and _live(m)]
+    if not live:
+        raise SdpError("offer has no audio or video section")
+    ufrag, pwd, prints = _transport(description, live[0])
+    bundle = description.bundle()
+    sections = []
+    for index, media in enumerate(description.media):
+        mid = media.value("mid") or ""
+        if len(mid) > 32:
+            raise SdpError("mid is too long", media.line)
+        together = media is live[0] or mid in bundle  # one transport: what is not bundled is refused
+        usable = media in live and together and media.value("rtcp-mux") is not None
+        formats = media.formats() if usable else ()
+        sections.append(
+            Section(
+                index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable
+            )
+        )  # fmt: skip
+    return Offer(ufrag, pwd, prints, tuple(sections))
+
+
+def _live(media: Media) -> bool:
+    return "SAVPF" in media.protocol and (media.port != 0 or media.value("bundle-only") is not None)
+
+
+def write_answer(offer: Offer, local: Local, tracks: Mapping[int, Track]) -> str:
+    """The answer: ``tracks`` maps section indexes to what was accepted, every other section is refused (RFC 9429 §5.3)."""
+    mids = " ".join(s.mid for s in offer.sections if s.index in tracks)
+    lines = [
+        "v=0", f"o=- {local.session} 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=ice-lite",
+        f"a=group:BUNDLE {mids}", f"a=msid-semantic: WMS {local.stream}",
+    ]  # fmt: skip
+    for section in offer.sections:
+        track = tracks.get(section.index)
+        lines += _refused(section) if track is None else _accepted(section, track, local)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _refused(section: Section) -> list[str]:
+    lines = [f"m={section.kind} 0 {section.protocol} {section.format_ids[0]}", "c=IN IP4 0.0.0.0", "a=inactive"]
+    return [*lines, f"a=mid:{section.mid}"] if section.mid else lines
+
+
+def _accepted(section: Section, track: Track, local: Local) -> list[str]:
+    fmt, pt = track.format, track.format.payload_type
+    channels = f"/{fmt.channels}" if fmt.channels > 1 else ""
+    name = {"opus": "opus"}.get(fmt.encoding, fmt.encoding.upper())
+    address = local.addresses[0]
+    lines = [
+        f"m={section.kind} {local.port} {section.protocol} {pt}",
+        f"c=IN {'IP6' if ':' in address else 'IP4'} {address}",
+        f"a=mid:{section.mid}",
+        f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}",
+        f"a=fingerprint:{local.fingerprint[0]} {local.fingerprint[1]}", "a=setup:passive",
+        "a=rtcp-mux", "a=rtcp-rsize",
+        "a=sendonly" if track.ssrc is not None else "a=recvonly",
+        f"a=rtpmap:{pt} {name}/{fmt.clock_rate}{channels}",
+    ]  # fmt: skip
+    if fmt.fmtp:
+        lines.append(f"a=fmtp:{pt} {fmt.fmtp}")
+    lines += [f"a=rtcp-fb:{pt} {kind}" for kind in _FEEDBACK if kind in fmt.feedback]
+    if track.ssrc is not None:
+        lines += [f"a=msid:{local.stream} {section.kind}", f"a=ssrc:{track.ssrc} cname:{local.cname}"]
+    lines += [
+        f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
+        for n, ip in enumerate(local.addresses, 1)
+    ]
+    return [*lines, "a=end-of-candidates"]
