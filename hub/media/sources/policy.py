@@ -1,0 +1,110 @@
+"""Which address a source is really connected to: resolve, check every address, then connect to the checked one.
+
+A name is resolved here and the demuxer is handed the number, so that a second answer of the name server (DNS
+rebinding) changes nothing. Where the protocol needs the name (HTTP's Host, TLS's SNI), it is given beside.
+Limits: RTMP servers see the number as their virtual host. A certificate is not verified, as cameras sign their
+own: TLS hides the password from listeners, it does not prove who answers.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from hub.domain.source_url import ParsedSource, refuse_address
+from hub.media.sources.errors import SourceError
+
+Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Name and port to addresses. Raises OSError."""
+
+RESOLVE_S: Final = 5.0
+MAX_ADDRESSES: Final = 16
+
+# A playlist names further addresses that nobody checked, so no playlist format is among these.
+FORMATS: Final = "rtsp,h264,hevc,mpegts,mpeg,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mjpeg,mpjpeg"
+PROTOCOLS: Final[Mapping[str, str]] = {
+    "rtsp": "tcp",
+    "rtsps": "tls,tcp",
+    "http": "http,tcp",
+    "https": "https,tls,tcp",
+    "rtmp": "rtmp,tcp",
+    "file": "file",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the demuxer is given. ``url`` and ``options`` hold secrets: never print them."""
+
+    url: str = field(repr=False)
+    options: Mapping[str, str] = field(repr=False)
+    host: str
+    port: int
+    name: str  # the host as it was written
+
+
+async def system_resolver(host: str, port: int) -> Sequence[str]:
+    """Addresses by the system's resolver, in its order of preference. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+async def admit(source: ParsedSource, *, resolve: Resolver = system_resolver, files: Path | None = None) -> Target:
+    """Decide on a source now. ``files`` is the one folder that ``file:`` may point into.
+
+    Raises SourceError ``source.refused`` or ``source.unreachable`` (the name is unknown).
+    """
+    if source.scheme == "file":
+        path = _confined(Path(source.tail), files)
+        return Target(str(path), {"format_whitelist": FORMATS, "protocol_whitelist": "file"}, "", 0, "")
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            addresses = await resolve(source.host, source.port)
+    except (OSError, UnicodeError, TimeoutError):
+        raise SourceError("source.unreachable", f"the name {source.host} is not known") from None
+    if not addresses:
+        raise SourceError("source.unreachable", f"the name {source.host} has no address")
+    for text in addresses[:MAX_ADDRESSES]:
+        if (why := refuse_address(ipaddress.ip_address(text))) is not None:
+            raise SourceError("source.refused", f"{source.host}: {why}")
+    host = addresses[0]
+    return Target(source.url(host), _options(source), host, source.port, source.host)
+
+
+def _options(source: ParsedSource) -> dict[str, str]:
+    options = {
+        "protocol_whitelist": PROTOCOLS[source.scheme],
+        "format_whitelist": FORMATS,
+        "fpsprobesize": "0",  # the frame rate is of no interest, and finding it takes a second
+        "analyzeduration": "2000000",
+    }
+    if source.scheme in {"rtsp", "rtsps"}:
+        # The description names the codec, so no frame is needed to know it.
+        options |= {"rtsp_transport": "tcp", "allowed_media_types": "video+audio", "probesize": "32"}
+    if source.scheme in {"http", "https"}:
+        options |= {
+            "max_redirects": "0",
+            "http_proxy": "",  # else one of the environment would connect for us, unchecked
+            "headers": f"Host: {source.netloc}\r\n",
+            "reconnect": "0",
+            "user_agent": "sharpeyes",
+        }
+    if source.scheme in {"https", "rtsps"}:
+        options |= {"tls_verify": "0", "verifyhost": source.host}
+    return options
+
+
+def _confined(path: Path, folder: Path | None) -> Path:
+    if folder is None:
+        raise SourceError("source.refused", "files are not pulled")
+    try:
+        real = path.resolve(strict=True)
+        inside = real.is_relative_to(folder.resolve(strict=True)) and real.is_file()
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links
+        inside = False
+    if not inside:
+        raise SourceError("source.refused", "the file is not in the demo's own folder")
+    return real
