@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from hub.domain.clock import Clock, system_clock
 from hub.domain.ids import UnitId, UserId
 from hub.domain.roles import Role
+from hub.domain.throttle import SignInThrottle
 from hub.domain.units import UnitTree
+from hub.services.passwords import Passwords
 from hub.settings import Settings
 from hub.store.db import make_engine, reading_sessions, writing_sessions
 
@@ -49,6 +51,8 @@ class Context:
     wake: asyncio.Event
     engine: AsyncEngine
     units: TreeCache = field(default_factory=TreeCache)
+    passwords: Passwords = field(default_factory=Passwords)
+    throttle: SignInThrottle = field(default_factory=SignInThrottle)
 
     async def close(self) -> None:
         """Close the database's connections. Redis belongs to whoever opened it."""

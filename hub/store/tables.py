@@ -109,7 +109,8 @@ class LogRow(Base):
     at: Mapped[int]
     unit: Mapped[str] = mapped_column(ID, index=True)
     ref: Mapped[str] = mapped_column(String(80), index=True)
-    incident: Mapped[str | None] = mapped_column(ID, index=True)  # a copy of the payload's, for the file; not chained
+    incident: Mapped[str | None] = mapped_column(ID, index=True)  # copies of the payload's, to find events by;
+    run: Mapped[str | None] = mapped_column(ID, index=True)  # not chained, but checked against the payload
     alg: Mapped[str] = mapped_column(String(20))
     payload_hash: Mapped[str] = mapped_column(String(128))
     prev: Mapped[str] = mapped_column(String(128))

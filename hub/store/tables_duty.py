@@ -24,7 +24,7 @@ class AlertRow(Base):
     raised_at: Mapped[int]
     last_at: Mapped[int]
     state: Mapped[str] = mapped_column(String(20))
-    handled_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    handled_by: Mapped[str | None] = mapped_column(ID)
     handled_at: Mapped[int | None]
     reason: Mapped[str] = mapped_column(String(500), default="")
     boxes: Mapped[list[Any]]

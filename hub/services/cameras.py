@@ -1,0 +1,187 @@
+"""Cameras: adding, finding, removing. A camera's URL goes in and never comes out."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hub.bus.relay_wire import StreamState
+from hub.domain import cursor
+from hub.domain.errors import Invalid, NotFound
+from hub.domain.events import CameraAdded, CameraRemoved
+from hub.domain.ids import CameraId, UnitId, new_id
+from hub.domain.roles import Right
+from hub.domain.source_url import check_url
+from hub.domain.units import UnitTree
+from hub.services.access import ALL, holds, may_see_unit, need_unit, reach, require
+from hub.services.context import Actor, Context
+from hub.services.rules import publish_rules
+from hub.services.units import tree
+from hub.store import cameras as store
+from hub.store.outbox import record
+from hub.store.tables import CameraRow, UnitRow
+
+MAX_PAGE: Final = 200
+
+
+class CameraStates(Protocol):
+    """What relays say about streams; filled from their reports."""
+
+    def state_of(self, camera: CameraId) -> StreamState | None:
+        """The last report about this camera; None: nobody has wanted it."""
+        ...
+
+
+class NoStates:
+    """States of a process that hears no relay, such as the command line."""
+
+    def state_of(self, camera: CameraId) -> StreamState | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraView:
+    id: CameraId
+    name: str
+    name_en: str
+    unit: UnitId
+    unit_name: str
+    scheme: str
+    host: str | None
+    state: str
+    reason: str | None
+    retry_at: int | None
+    codec: str | None
+    width: int | None
+    height: int | None
+    viewers: int
+    watched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPage:
+    items: list[CameraView]
+    total: int
+    next: str | None
+
+
+async def add_camera(
+    ctx: Context,
+    actor: Actor,
+    *,
+    name: str,
+    url: str,
+    unit: UnitId,
+    name_en: str = "",
+    id: CameraId | None = None,
+    states: CameraStates | None = None,
+) -> CameraView:
+    """Add a camera. Raises Invalid (``camera.url_refused``, ``camera.unit``)."""
+    require(actor, Right.CAMERA_MANAGE)
+    check_source(url)
+    now = ctx.clock()
+    row = CameraRow(id=id or new_id("cam", now_ms=now), name=name, name_en=name_en, unit=unit, url=url, created_at=now)
+    async with ctx.sessions.begin() as db:
+        units = await tree(ctx, db)
+        if await db.get(UnitRow, unit) is None or not may_see_unit(reach(units, actor), unit):
+            raise Invalid("camera.unit", "no such unit", field="unit")
+        db.add(row)
+        await db.flush()
+        record(db, CameraAdded(by=actor.id, name=name, scheme=_scheme(url)), unit=unit, ref=row.id, at=now)
+    return _view(row, units, actor, states or NoStates(), watched=False)
+
+
+async def remove_camera(ctx: Context, actor: Actor, camera: CameraId) -> None:
+    """Remove a camera and its rules from service; what happened before keeps its name. Raises NotFound."""
+    require(actor, Right.CAMERA_MANAGE)
+    now = ctx.clock()
+    async with ctx.sessions.begin() as db:
+        row = await reachable(ctx, db, actor, camera, lock=True)
+        row.removed_at = now
+        row.url = ""  # nothing needs the password of a camera that is gone
+        record(db, CameraRemoved(by=actor.id, name=row.name), unit=row.unit, ref=row.id, at=now)
+    await publish_rules(ctx)
+
+
+async def list_cameras(
+    ctx: Context,
+    actor: Actor,
+    states: CameraStates,
+    *,
+    q: str = "",
+    unit: UnitId | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> CameraPage:
+    """Cameras within reach, by name. ``unit`` narrows to a unit and what lies below it."""
+    require(actor, Right.CAMERA_READ)
+    key = None if after is None else cursor.decode(after, str, str)
+    limit = min(limit, MAX_PAGE)
+    async with ctx.reading() as db:
+        units = await tree(ctx, db)
+        area = reach(units, actor)
+        wanted = None if area is ALL else frozenset(area)
+        if unit is not None:
+            wanted = units.below(unit) if wanted is None else units.below(unit) & wanted
+        place = None if key is None else (str(key[0]), str(key[1]))
+        rows, total = await store.page(db, units=wanted, q=q.strip(), after=place, limit=limit + 1)
+        watched = await store.watched(db, [row.id for row in rows])
+    shown = rows[:limit]
+    items = [_view(row, units, actor, states, watched=row.id in watched) for row in shown]
+    more = cursor.encode(shown[-1].name, shown[-1].id) if len(rows) > limit else None
+    return CameraPage(items, total, more)
+
+
+async def get_camera(ctx: Context, actor: Actor, states: CameraStates, camera: CameraId) -> CameraView:
+    """One camera. Raises NotFound (``camera.unknown``)."""
+    require(actor, Right.CAMERA_READ)
+    async with ctx.reading() as db:
+        row = await reachable(ctx, db, actor, camera)
+        watched = await store.watched(db, [camera])
+        units = await tree(ctx, db)
+    return _view(row, units, actor, states, watched=bool(watched))
+
+
+async def reachable(ctx: Context, db: AsyncSession, actor: Actor, camera: CameraId, *, lock: bool = False) -> CameraRow:
+    """The row of a camera within the actor's reach. Raises NotFound (``camera.unknown``)."""
+    row = await store.camera(db, camera, lock=lock)
+    if row is None:
+        raise NotFound("camera.unknown", "no such camera")
+    need_unit(reach(await tree(ctx, db), actor), row.unit, "camera")
+    return row
+
+
+def check_source(url: str) -> None:
+    """Refuse what is no camera address. Raises Invalid (``camera.url_refused``)."""
+    check_url(url)
+
+
+def _view(row: CameraRow, units: UnitTree, actor: Actor, states: CameraStates, *, watched: bool) -> CameraView:
+    state = states.state_of(row.id)
+    return CameraView(
+        id=row.id,
+        name=row.name,
+        name_en=row.name_en,
+        unit=row.unit,
+        unit_name=units.name(row.unit),
+        scheme=_scheme(row.url),
+        host=_host(row.url) if holds(actor, Right.CAMERA_MANAGE) else None,
+        state=state.state if state else "idle",
+        reason=state.reason if state else None,
+        retry_at=state.retry_at if state else None,
+        codec=state.codec if state else None,
+        width=state.width if state else None,
+        height=state.height if state else None,
+        viewers=state.viewers if state else 0,
+        watched=watched,
+    )
+
+
+def _scheme(url: str) -> str:
+    return urlsplit(url).scheme
+
+
+def _host(url: str) -> str | None:
+    """Host and port, without user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2] or None
