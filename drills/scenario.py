@@ -1,7 +1,8 @@
 """A scenario: who takes part and what is fed in when (the MSEL). Format 1, described in docs/drills.md."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from drills.document import DocumentError, Fields, Node, duration, identifier, integer, read, refuse, text
@@ -32,7 +33,10 @@ class Inject:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A drill as planned; ``injects`` in the order of their times. ``sha256`` is of the text as written."""
+    """A drill as planned; ``injects`` in the order of their times. ``sha256`` is of the text as written.
+
+    ``places``: line and column of the fields that only the hub can check (``rubric``, ``units[0]`` …).
+    """
 
     id: str
     title: str
@@ -41,6 +45,7 @@ class Scenario:
     units: tuple[str, ...]
     injects: tuple[Inject, ...]
     sha256: str
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
 
 
 def parse_scenario(source: str) -> Scenario:
@@ -48,11 +53,14 @@ def parse_scenario(source: str) -> Scenario:
     top = Fields.of(read(source), "", _TOP)
     integer(top.need("scenario"), "scenario", low=1, high=1)
     title = top.text("title", limit=80)
+    rubric = top.need("rubric")
+    places = {"rubric": (rubric.line, rubric.column)}
     units: list[str] = []
     for node, path in top.entries("units", low=1, high=MAX_UNITS):
         if (unit := identifier(node, path)) in units:
             refuse(node, f"the unit {unit!r} stands twice", path)
         units.append(unit)
+        places[path] = (node.line, node.column)
     injects: dict[str, Inject] = {}
     for node, path in top.entries("injects", low=0, high=MAX_INJECTS):
         inject = _inject(node, path)
@@ -67,6 +75,7 @@ def parse_scenario(source: str) -> Scenario:
         units=tuple(units),
         injects=tuple(sorted(injects.values(), key=lambda inject: inject.at_ms)),
         sha256=hashlib.sha256(source.encode()).hexdigest(),
+        places=places,
     )
 
 

@@ -1,0 +1,47 @@
+"""Scenarios and runs of drills."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hub.domain.drill import RunState
+from hub.domain.ids import IncidentId, RunId
+from hub.store.tables import LogRow
+from hub.store.tables_duty import IncidentRow, RunRow, ScenarioRow
+
+MOST: Final = 200
+
+
+async def scenarios(db: AsyncSession) -> Sequence[ScenarioRow]:
+    """Scenarios by title."""
+    return (await db.scalars(select(ScenarioRow).order_by(ScenarioRow.title, ScenarioRow.id).limit(MOST))).all()
+
+
+async def scenario_count(db: AsyncSession) -> int:
+    """How many scenarios are kept."""
+    return await db.scalar(select(func.count()).select_from(ScenarioRow)) or 0
+
+
+async def runs(db: AsyncSession) -> Sequence[RunRow]:
+    """The latest runs, newest first."""
+    return (await db.scalars(select(RunRow).order_by(RunRow.planned_at.desc(), RunRow.id.desc()).limit(MOST))).all()
+
+
+async def running(db: AsyncSession, *, lock: bool = False) -> Sequence[RunRow]:
+    """Runs under way, oldest first."""
+    query = select(RunRow).where(RunRow.state == RunState.RUNNING.value).order_by(RunRow.started_at, RunRow.id)
+    return (await db.scalars(query.with_for_update() if lock else query)).all()
+
+
+async def incidents_of(db: AsyncSession, runs: Collection[RunId]) -> dict[RunId, IncidentId]:
+    """The first incident of each run."""
+    query = select(IncidentRow.run, IncidentRow.id).where(IncidentRow.run.in_(runs))
+    rows = (await db.execute(query.order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()))).tuples()
+    return {run: id for run, id in rows if run is not None}
+
+
+async def last_of(db: AsyncSession, kind: str, ref: str) -> int | None:
+    """Sequence number of the last event of a kind about an aggregate; None: not in the log (yet)."""
+    return await db.scalar(select(func.max(LogRow.seq)).where(LogRow.kind == kind, LogRow.ref == ref))
