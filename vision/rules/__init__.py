@@ -1,0 +1,1 @@
+"""Rules: one anomaly a file, pure, time injected."""
