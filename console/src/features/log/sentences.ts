@@ -1,0 +1,130 @@
+/** Turns an event of the log into one sentence. Pure: words come from the translator that is handed in. */
+
+export interface LogEvent {
+  kind: string
+  ref: string
+  data?: Record<string, unknown> | null
+}
+
+/** What the sentence needs beyond the event: names of the people and units that it mentions. */
+export interface Names {
+  unit: (id: string) => string
+  unitName: string
+  byName: string | null
+  role: (role: string) => string
+  time: (at: number) => string
+  camera?: (id: string) => string
+}
+
+export type Translate = (key: string, params?: Record<string, unknown>) => string
+
+/** Every kind of `hub/domain/events.py`, in the order of a matter's life. */
+export const KINDS = [
+  'account.signed_in',
+  'account.sign_in_failed',
+  'account.signed_out',
+  'account.added',
+  'camera.added',
+  'camera.removed',
+  'camera.viewed',
+  'rule.set',
+  'rule.removed',
+  'alert.raised',
+  'alert.acknowledged',
+  'alert.dismissed',
+  'incident.opened',
+  'incident.noted',
+  'incident.closed',
+  'conference.opened',
+  'conference.rung',
+  'conference.answered',
+  'conference.declined',
+  'conference.missed',
+  'conference.joined',
+  'conference.left',
+  'conference.staged',
+  'conference.unstaged',
+  'conference.ended',
+  'order.issued',
+  'order.delivered',
+  'order.signed',
+  'order.feedback',
+  'order.reviewed',
+  'order.closed',
+  'order.overdue',
+  'drill.planned',
+  'drill.started',
+  'drill.injected',
+  'drill.ended',
+  'drill.scored',
+  'system.started',
+  'system.node_lost',
+] as const
+
+const KNOWN: ReadonlySet<string> = new Set(KINDS)
+
+/** The short name of a kind, or the kind itself when a newer hub sends one that is not known here. */
+export function kindWord(t: Translate, kind: string): string {
+  return KNOWN.has(kind) ? t(`log.kind.${kind}`) : kind
+}
+
+function variant(event: LogEvent): string {
+  if (event.kind === 'order.reviewed') return event.data?.accepted === false ? 'order.reviewedNo' : 'order.reviewedYes'
+  if (event.kind === 'order.overdue') return event.data?.step === 'feedback' ? 'order.overdueFeedback' : 'order.overdueSign'
+  return event.kind
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+}
+
+function known(t: Translate, group: string, value: unknown, words: readonly string[]): string {
+  const key = text(value)
+  return words.includes(key) ? t(`${group}.${key}`) : key
+}
+
+function parameters(t: Translate, event: LogEvent, names: Names): Record<string, unknown> {
+  const data = event.data ?? {}
+  const units = Array.isArray(data.units) ? data.units.map((id) => names.unit(text(id))) : []
+  const camera = text(data.camera)
+  return {
+    unit: names.unitName,
+    by: person(t, event, names),
+    ref: event.ref,
+    kind: event.kind,
+    units: units.join(t('log.listSeparator')),
+    camera: camera && names.camera ? names.camera(camera) : camera,
+    method: known(t, 'log.method', data.method, ['password', 'demo']),
+    ruleKind: known(t, 'rule_kind', data.rule_kind, ['crowd', 'intrusion']),
+    severity: known(t, 'severity', data.severity, ['critical', 'major', 'minor', 'info']),
+    enabled: t(data.enabled === false ? 'log.off' : 'log.on'),
+    role: names.role(text(data.role)),
+    score: typeof data.score === 'number' ? `${Math.round(data.score * 100)}%` : '',
+    due: typeof data.due_at === 'number' ? names.time(data.due_at) : '',
+    ...plain(data, ['address', 'username', 'name', 'scheme', 'count', 'title', 'text', 'number', 'scenario']),
+    ...plain(data, ['points', 'of', 'version', 'node']),
+  }
+}
+
+function plain(data: Record<string, unknown>, keys: readonly string[]): Record<string, string> {
+  return Object.fromEntries(keys.map((key) => [key, text(data[key])]))
+}
+
+function person(t: Translate, event: LogEvent, names: Names): string {
+  if (names.byName) return names.byName
+  const by = text(event.data?.by)
+  if (by === '' || by === 'system') return t('log.system')
+  const username = text(event.data?.username)
+  if (event.kind === 'account.signed_in' && username) return username
+  return t('log.unknownPerson', { id: by })
+}
+
+/** One sentence in the reader's language, without raw data. */
+export function sentence(t: Translate, event: LogEvent, names: Names): string {
+  if (!KNOWN.has(event.kind)) return t('log.says.unknown', { kind: event.kind })
+  if (event.data === null) return kindWord(t, event.kind) + t('log.erased')
+  const said = t(`log.says.${variant(event)}`, parameters(t, event, names))
+  const reason = text(event.data?.reason) || text(event.data?.comment)
+  const picture = event.kind === 'order.feedback' && event.data?.picture_sha256 ? t('log.withPicture') : ''
+  return said + picture + (reason ? t('log.because', { reason }) : '')
+}
