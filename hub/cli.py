@@ -1,0 +1,327 @@
+"""The command line. Every command says in one line what went wrong; `--help` says what each is for."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from hub import __version__
+from hub.domain.errors import HubError, Invalid
+from hub.settings import Settings
+
+app = typer.Typer(
+    name="sharpeyes",
+    help="Real-time video and unified-communications dispatch hub for command centres.",
+    epilog="Settings can be given as SHARPEYES_<NAME> in the environment; docs/install.md lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+camera = typer.Typer(help="Add, list and remove cameras.", no_args_is_help=True)
+user = typer.Typer(help="Add and list people.", no_args_is_help=True)
+events = typer.Typer(help="The event log.", no_args_is_help=True)
+drill = typer.Typer(help="Drills and their scores.", no_args_is_help=True)
+models = typer.Typer(help="Detector weights.", no_args_is_help=True)
+app.add_typer(camera, name="camera")
+app.add_typer(user, name="user")
+app.add_typer(events, name="log")
+app.add_typer(drill, name="drill")
+app.add_typer(models, name="models")
+
+T = TypeVar("T")
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default .data).", show_default=False)]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (default 127.0.0.1).")]
+Port = Annotated[int | None, typer.Option("--port", help="Port of console and interface (default 8800).")]
+TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM).")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Private key (PEM).")]
+SelfSigned = Annotated[bool, typer.Option("--tls-self-signed", help="Make a certificate; its fingerprint is printed.")]
+
+
+def fail(error: HubError) -> NoReturn:
+    """Say it in one line on standard error; exit status 1."""
+    line = f" (line {error.details['line']})" if error.details.get("line") else ""
+    print(f"sharpeyes: {error.message}{line}", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def settled(**given: object) -> Settings:
+    """Settings from environment and options, or one plain line."""
+    try:
+        return Settings.load(**given)
+    except HubError as error:
+        fail(error)
+
+
+def ask(settings: Settings, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """Run ``work(context)`` on the installation's database."""
+    from hub.offline import with_context
+
+    try:
+        return asyncio.run(with_context(settings, work))
+    except HubError as error:
+        fail(error)
+
+
+# the hub itself -----------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the centre on the console.")] = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_self_signed: SelfSigned = False,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="Serve plain HTTP on another address: a TLS proxy stands in front.")
+    ] = False,
+) -> None:
+    """Run every role on this machine: interface and console, relay, vision, embedded Redis.
+
+    On the first start three administrators and a duty commander get random passwords in DATA/credentials.json.
+    """
+    settings = settled(data=data, host=host, port=port, name=name)
+    _run(settings, tls_cert, tls_key, tls_self_signed=tls_self_signed, behind_proxy=behind_proxy)
+
+
+@app.command()
+def demo(data: Data = None, port: Port = None) -> None:
+    """Run the demo town on 127.0.0.1: 12 cameras, people in every role, one-click sign-in."""
+    settings = settled(data=data, port=port, host="127.0.0.1", demo=True)
+    _run(settings, None, None, tls_self_signed=False, behind_proxy=False)
+
+
+def _run(
+    settings: Settings, cert: Path | None, key: Path | None, *, tls_self_signed: bool, behind_proxy: bool
+) -> None:
+    from hub import logs
+    from hub.main import serve as run
+
+    try:
+        secure = choose_tls(settings, cert, key, tls_self_signed=tls_self_signed, behind_proxy=behind_proxy)
+        logs.configure("supervisor", None, settings.log_level)
+        scheme = "https" if secure else "http"
+        address = f"{scheme}://{settings.host}:{settings.port}"
+
+        def announce(seconds: float) -> None:
+            if secure:
+                print(f"Certificate SHA-256 {secure.fingerprint}")
+            print(f"Ready in {seconds:.1f} s: {address}", flush=True)
+            print(f"Passwords: {settings.data / 'credentials.json'}   Logs: {settings.data / 'logs'}   End: Ctrl-C", flush=True)
+
+        asyncio.run(run(settings, secure, announce))
+    except HubError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def choose_tls(
+    settings: Settings, cert: Path | None, key: Path | None, *, tls_self_signed: bool, behind_proxy: bool
+) -> Any:
+    """Certificate to use, or None on loopback. Raises Invalid for other hosts without TLS."""
+    import ipaddress
+
+    from hub import tls
+
+    if (cert is None) != (key is None):
+        raise Invalid("tls.incomplete", "--tls-cert and --tls-key go together")
+    if cert is not None and key is not None:
+        return tls.load(cert, key)
+    if tls_self_signed:
+        return tls.self_signed(settings)
+    try:
+        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback and not behind_proxy:
+        raise Invalid(
+            "tls.needed",
+            f"{settings.host} is not this machine alone: browsers give a page no camera or microphone without HTTPS. "
+            "Add --tls-cert and --tls-key, or --tls-self-signed, or --behind-proxy",
+        )
+    return None
+
+
+@app.command(hidden=True)
+def role(
+    name: str,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_self_signed: SelfSigned = False,
+    data: Data = None,
+) -> None:
+    """Run one role in this process: api, relay, vision, demo-cameras (a cluster's hosts do this)."""
+    from hub import main, tls
+
+    settings = settled(data=data)
+    try:
+        secure = tls.self_signed(settings) if tls_self_signed else None
+        if tls_cert is not None and tls_key is not None:
+            secure = tls.load(tls_cert, tls_key)
+    except HubError as error:
+        fail(error)
+    roles: dict[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {
+        "api": lambda given: main.api(given, secure),
+        "relay": main.relay,
+        "vision": main.vision,
+        "demo-cameras": main.demo_cameras,
+    }
+    if name not in roles:
+        fail(Invalid("role.unknown", f"no role {name}: " + ", ".join(roles)))
+    raise typer.Exit(main.run_role(name, settings, roles[name]))
+
+
+@app.command()
+def health(data: Data = None, port: Port = None) -> None:
+    """Ask a hub on this machine whether it is ready; exit status 0 if so."""
+    import httpx
+
+    settings = settled(data=data, port=port)
+    certificate = settings.data / "tls" / "certificate.pem"
+    for scheme in ("https", "http"):
+        try:
+            url = f"{scheme}://127.0.0.1:{settings.port}/readyz"
+            answer = httpx.get(url, verify=str(certificate) if certificate.exists() else True, trust_env=False, timeout=3)
+        except httpx.HTTPError:
+            continue
+        print(answer.text)
+        raise typer.Exit(0 if answer.status_code == httpx.codes.OK else 1)
+    print("no answer", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+# cameras and people -------------------------------------------------------------------------------
+
+
+@camera.command("add")
+def camera_add(
+    name: Annotated[str, typer.Option("--name", help="Name as people say it.")],
+    url: Annotated[str, typer.Option("--url", help="rtsp, rtsps, http, https or rtmp; user and password may stand in it.")],
+    unit: Annotated[str, typer.Option("--unit", help="Unit that owns it (see `sharpeyes user list --units`).")],
+    data: Data = None,
+) -> None:
+    """Add a camera; a running hub shows it within seconds."""
+    from hub import offline
+
+    print(ask(settled(data=data), lambda ctx: offline.add_camera(ctx, name=name, url=url, unit=unit)))
+
+
+@camera.command("list")
+def camera_list(data: Data = None) -> None:
+    """List cameras: id, unit, name. Addresses with passwords are never printed."""
+    from hub import offline
+
+    for line in ask(settled(data=data), offline.list_cameras):
+        print(line)
+
+
+@user.command("add")
+def user_add(
+    username: Annotated[str, typer.Option("--username")],
+    name: Annotated[str, typer.Option("--name", help="Name that others see.")],
+    role_name: Annotated[str, typer.Option("--role", help="commander, department, field, organiser, evaluator, …")],
+    unit: Annotated[str, typer.Option("--unit")],
+    data: Data = None,
+) -> None:
+    """Add a person; the password is asked for, twice (or read from standard input in a pipe)."""
+    from hub import offline
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password (12 characters or more)", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    new = {"username": username, "name": name, "role": role_name, "unit": unit, "password": password}
+    print(ask(settled(data=data), lambda ctx: offline.add_user(ctx, new)))
+
+
+@user.command("list")
+def user_list(data: Data = None, units: Annotated[bool, typer.Option("--units", help="List units.")] = False) -> None:
+    """List people (or units): id, role, unit, name."""
+    from hub import offline
+
+    for line in ask(settled(data=data), offline.list_units if units else offline.list_users):
+        print(line)
+
+
+# log, drills, models ------------------------------------------------------------------------------
+
+
+@events.command("verify")
+def log_verify(data: Data = None) -> None:
+    """Check the event log's chain; exit status 1 and the first bad sequence number if it is broken."""
+    from hub import offline
+
+    good, text = ask(settled(data=data), offline.verify_log)
+    print(text)
+    raise typer.Exit(0 if good else 1)
+
+
+@drill.command("list")
+def drill_list(data: Data = None) -> None:
+    """List runs: id, state, points, title."""
+    from hub import offline
+
+    for line in ask(settled(data=data), offline.list_runs):
+        print(line)
+
+
+@drill.command("score")
+def drill_score(
+    run: Annotated[str, typer.Argument(help="Run id, or `last`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The score sheet's exact bytes.")] = False,
+    language: Annotated[str, typer.Option("--language", help="zh or en.")] = "zh",
+    data: Data = None,
+) -> None:
+    """Compute a run's score from the log, with the events that prove each item. Same log, same bytes."""
+    from hub import offline
+
+    sheet, text = ask(settled(data=data), lambda ctx: offline.score_run(ctx, run, language))
+    if as_json:
+        sys.stdout.buffer.write(sheet)
+    else:
+        print(text)
+
+
+@models.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="Official model, for example yolo11n.")],
+    sha256: Annotated[str | None, typer.Option("--sha256", help="Checksum that the file must have.")] = None,
+    data: Data = None,
+) -> None:
+    """Fetch official weights into DATA/models, checksum verified. Needs the internet, once."""
+    from hub import models as weights
+
+    try:
+        path = weights.pull(settled(data=data), name, sha256=sha256, progress=lambda text: print(text, file=sys.stderr))
+    except HubError as error:
+        fail(error)
+    print(path)
+
+
+@models.command("show")
+def models_show(data: Data = None) -> None:
+    """Say which weights the vision role would use, and why."""
+    from hub import models as weights
+
+    try:
+        print(json.dumps(weights.describe(settled(data=data)), ensure_ascii=False, indent=2))
+    except HubError as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    app()
