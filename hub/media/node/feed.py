@@ -1,0 +1,226 @@
+"""The life of one camera's stream: opened for the first subscriber, tried again after failures, closed after the last.
+
+``hub.domain.camera`` holds the table; here is what drives it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Final, NoReturn, Protocol, TypeAlias
+
+import structlog
+
+from hub.bus.relay_wire import StreamConfig, StreamState
+from hub.domain.camera import CameraEvent, CameraState, retry_after, step
+from hub.domain.clock import Clock
+from hub.domain.errors import Invalid
+from hub.media.rtp.unit import AccessUnit
+from hub.media.sources.errors import SourceError
+from hub.media.stream import Stream
+from hub.media.taps.health import Health
+from hub.media.taps.supervise import supervised
+
+log: Final = structlog.get_logger(__name__)
+
+FREEZE_S: Final = 5.0
+STABLE_S: Final = 10.0  # a source that lived so long starts its back-off anew
+
+
+class OpenSource(Protocol):
+    """A connection. ``read`` raises SourceError and may be cancelled."""
+
+    async def read(self) -> list[AccessUnit]: ...
+
+
+Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[OpenSource]]
+"""An address to a connection; entering it may raise SourceError."""
+Tap: TypeAlias = Callable[[Stream], Awaitable[None]]
+
+
+class Feed:
+    """One pulled camera. ``on_change`` is called after each change of its state."""
+
+    def __init__(
+        self,
+        id: str,
+        config: StreamConfig,
+        *,
+        clock: Clock,
+        opener: Opener,
+        taps: Callable[[StreamConfig], Mapping[str, Tap]] = lambda config: {},
+        on_change: Callable[[], None] = lambda: None,
+        linger_s: float = 10.0,
+        freeze_s: float = FREEZE_S,
+        retry: Callable[[int], float] = retry_after,
+    ) -> None:
+        self.config = config
+        self.stream = Stream(id, clock=clock, expects=("h264",), on_change=self._subscribers_changed)
+        self.health = Health()
+        self.opened = 0  # connections ever tried
+        self._clock = clock
+        self._opener = opener
+        self._taps_of = taps
+        self._on_change = on_change
+        self._linger_s = linger_s
+        self._freeze_s = freeze_s
+        self._retry = retry
+        self._state = CameraState.IDLE
+        self._since = clock()
+        self._error: SourceError | None = None
+        self._retry_at: int | None = None
+        self._live_at: float | None = None  # of this connection, monotonic
+        self._changed = asyncio.Event()
+        self._moved = False  # the address changed: connect anew
+        self._group: asyncio.TaskGroup | None = None
+        self._taps: dict[str, asyncio.Task[int]] = {}
+
+    def state(self, node: str) -> StreamState:
+        """What the rest of the hub may know; no secrets."""
+        flowing = self._state in (CameraState.LIVE, CameraState.FROZEN)
+        return StreamState(
+            stream=self.stream.id,
+            node=node,
+            state=self._state.value,
+            reason=self._error.id if self._error is not None else None,
+            detail=(self._error.detail or None) if self._error is not None else None,
+            retry_at=self._retry_at,
+            codec=self.stream.codec if flowing else None,
+            width=self.health.width if flowing else None,
+            height=self.health.height if flowing else None,
+            viewers=self.stream.viewers,
+            since=self._since,
+        )
+
+    def reconfigure(self, config: StreamConfig) -> None:
+        """Take new wishes; the same ones change nothing, another address connects anew, viewers stay."""
+        before, self.config = self.config, config
+        if before == config:
+            return
+        if before.url != config.url:
+            self._moved = True
+        if before.pictures_every_ms != config.pictures_every_ms:
+            self._start_taps()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled; the stream ends with it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._start_taps()
+                while True:
+                    await self._until_wanted()
+                    self._moved = False
+                    self._enter(CameraEvent.WANTED)
+                    pump = group.create_task(self._pump(), name=f"{self.stream.id}/source")
+                    await self._until_unwanted()
+                    pump.cancel()
+                    await asyncio.wait([pump])
+                    self._error = self._retry_at = None
+                    self._enter(CameraEvent.UNWANTED)
+        finally:
+            self._group = None
+            self.stream.end()
+
+    # who wants it -----------------------------------------------------------------------------------
+
+    @property
+    def _wanted(self) -> bool:
+        return self.config.keep_open or self.stream.subscribers > 0
+
+    def _subscribers_changed(self) -> None:
+        self._changed.set()
+        self._on_change()
+
+    async def _until_wanted(self) -> None:
+        while not self._wanted:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _until_unwanted(self) -> None:
+        """Until nobody wanted it for the linger time, or the address changed."""
+        while not self._moved:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(None if self._wanted else self._linger_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+
+    def _start_taps(self) -> None:
+        """Stop the taps that run, start the ones that are configured."""
+        for task in self._taps.values():
+            task.cancel()
+        self._taps.clear()
+        if self._group is None:
+            return
+        for name, tap in self._taps_of(self.config).items():
+            label = f"{self.stream.id}/{name}"
+            self._taps[name] = self._group.create_task(supervised(label, partial(tap, self.stream)), name=label)
+
+    # the source -------------------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        """Connect, receive, fail, wait, again. Only cancelling ends it."""
+        failures = 0
+        while True:
+            self._live_at = None
+            try:
+                await self._receive()
+            except SourceError as error:
+                failure = error
+            except Invalid as error:
+                failure = SourceError("source.refused", error.message)
+            except Exception as error:  # a fault of ours must not take the other cameras along
+                log.exception("source.crashed", stream=self.stream.id)
+                failure = SourceError("source.lost", type(error).__name__)
+            stable = self._live_at is not None and time.monotonic() - self._live_at >= STABLE_S
+            failures = 1 if stable else failures + 1
+            if failures == 1:
+                log.warning("source.failed", stream=self.stream.id, reason=failure.id, detail=failure.detail)
+            pause = self._retry(failures)
+            self._error, self._retry_at = failure, self._clock() + int(pause * 1_000)
+            self._enter(CameraEvent.BROKE)
+            await asyncio.sleep(pause)
+            self._retry_at = None
+            self._enter(CameraEvent.RETRIED)
+
+    async def _receive(self) -> NoReturn:
+        """One connection, until it raises SourceError."""
+        self.opened += 1
+        try:
+            async with self._opener(self.config.url) as source:
+                units = await source.read()
+                while True:
+                    self._publish(units)
+                    units = await self._next(source)
+        finally:
+            self.stream.restart()  # nobody who comes now may be shown a picture of the past
+
+    async def _next(self, source: OpenSource) -> list[AccessUnit]:
+        try:
+            async with asyncio.timeout(self._freeze_s):
+                return await source.read()
+        except TimeoutError:
+            self._enter(CameraEvent.SILENT)
+        return await source.read()
+
+    def _publish(self, units: list[AccessUnit]) -> None:
+        resized = False
+        for unit in units:
+            resized = self.health.observe(unit) or resized
+            self.stream.publish(unit)
+        if self._state is not CameraState.LIVE:
+            self._error = None
+            self._live_at = self._live_at or time.monotonic()
+            self._enter(CameraEvent.FLOWING)
+        elif resized:
+            self._on_change()
+
+    def _enter(self, event: CameraEvent) -> None:
+        before, self._state = self._state, step(self._state, event)
+        if before is not self._state:
+            self._since = self._clock()
+            self._on_change()

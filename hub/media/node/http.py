@@ -1,0 +1,88 @@
+"""The relay's internal HTTP (``hub.bus.relay_wire``): one handler a route, nothing decided here."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hub.bus.internal_http import read, reply
+from hub.bus.relay_wire import OfferIn, StreamConfig, StreamStates
+from hub.domain.errors import Invalid, NotFound
+from hub.domain.ids import Id
+from hub.media.node.manager import Streams
+
+_ID: Final = TypeAdapter(Id)
+MAX_OWNER: Final = 80
+
+
+class Routes:
+    """Handlers over one table of streams."""
+
+    def __init__(self, streams: Streams, registry: CollectorRegistry) -> None:
+        self._streams = streams
+        self._registry = registry
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        return [
+            Route("/streams", self.states, methods=["GET"]),
+            Route("/streams/{stream}", self.put, methods=["PUT"]),
+            Route("/streams/{stream}", self.delete, methods=["DELETE"]),
+            Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
+            Route("/streams/{stream}/whip", self.whip, methods=["POST"]),
+            Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
+            Route("/sessions", self.end_owner, methods=["DELETE"]),
+            Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
+            Route("/healthz", self.healthz, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+
+    async def states(self, _: Request) -> Response:
+        return reply(StreamStates(items=self._streams.states()))
+
+    async def put(self, request: Request) -> Response:
+        self._streams.put(_stream(request), await read(request, StreamConfig))
+        return Response(status_code=204)
+
+    async def delete(self, request: Request) -> Response:
+        await self._streams.delete(_stream(request))
+        return Response(status_code=204)
+
+    async def whep(self, request: Request) -> Response:
+        return reply(await self._streams.whep(_stream(request), await read(request, OfferIn)), 201)
+
+    async def whip(self, request: Request) -> Response:
+        return reply(await self._streams.whip(_stream(request), await read(request, OfferIn)), 201)
+
+    async def picture(self, request: Request) -> Response:
+        data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
+        if data is None:
+            raise NotFound("picture.gone", "the relay keeps only the last pictures")
+        return Response(data, media_type="video/h264")
+
+    async def end_session(self, request: Request) -> Response:
+        await self._streams.end_session(request.path_params["session"])
+        return Response(status_code=204)
+
+    async def end_owner(self, request: Request) -> Response:
+        owner = request.query_params.get("owner", "")
+        if not 1 <= len(owner) <= MAX_OWNER:
+            raise Invalid("request.invalid", "owner: missing or too long")
+        await self._streams.end_owner(owner)
+        return Response(status_code=204)
+
+    async def healthz(self, _: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _stream(request: Request) -> str:
+    try:
+        return _ID.validate_python(request.path_params["stream"])
+    except ValidationError:
+        raise Invalid("request.invalid", "stream: not an id") from None

@@ -1,0 +1,201 @@
+"""All streams of one relay: pulled cameras by configuration, members by WHIP; and their sessions."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from hub.bus.relay_wire import AnswerOut, OfferIn, SessionReport, StreamConfig, StreamState
+from hub.domain.clock import Clock
+from hub.domain.errors import Conflict, NotFound, TooMany
+from hub.domain.source_url import check_url
+from hub.media.node.feed import Feed
+from hub.media.node.outbox import Outbox
+from hub.media.peer.server import PeerServer
+from hub.media.stream import Stream
+from hub.media.taps.pictures import Shelf
+
+log: Final = structlog.get_logger(__name__)
+
+MAX_STREAMS: Final = 4_096
+MAX_MEMBERS: Final = 512
+
+
+@dataclass
+class Member:
+    """A conference member's stream: it lives as long as somebody publishes it."""
+
+    stream: Stream
+    session: str = ""
+    live: bool = False
+    since: int = 0
+
+
+class Streams:
+    """The relay's one table of streams. Use within its ``group``, which owns every camera's task."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        clock: Clock,
+        peers: PeerServer,
+        shelf: Shelf,
+        make_feed: Callable[[str, StreamConfig, Callable[[], None]], Feed],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self.shelf = shelf
+        self._node = node
+        self._clock = clock
+        self._peers = peers
+        self._make_feed = make_feed
+        self._group = group
+        self._feeds: dict[str, Feed] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._members: dict[str, Member] = {}
+        self.outbox: Outbox | None = None
+
+    # desired state ----------------------------------------------------------------------------------
+
+    def put(self, id: str, config: StreamConfig) -> None:
+        """Want this camera so; again the same is nothing.
+
+        Raises Invalid ``camera.url_refused``, TooMany ``relay.full``, Conflict ``stream.is_member``.
+        """
+        check_url(config.url, files=True)  # the folder of files is checked at each opening
+        if (feed := self._feeds.get(id)) is not None:
+            feed.reconfigure(config)
+            return
+        if id in self._members:
+            raise Conflict("stream.is_member", "a conference member has this id")
+        if len(self._feeds) >= MAX_STREAMS:
+            raise TooMany("relay.full", f"this relay keeps {MAX_STREAMS} streams")
+        feed = self._feeds[id] = self._make_feed(id, config, lambda: self._changed(id))
+        self._tasks[id] = self._group.create_task(feed.run(), name=f"{id}/feed")
+        self._changed(id)
+
+    async def delete(self, id: str) -> None:
+        """Forget a stream and end its sessions. Raises NotFound ``stream.unknown``."""
+        if (feed := self._feeds.pop(id, None)) is not None:
+            task = self._tasks.pop(id)
+            task.cancel()
+            await asyncio.wait([task])
+            feed.stream.end()  # a task that was cancelled before its first step ends nothing by itself
+            self.shelf.forget(id)
+        elif (member := self._members.pop(id, None)) is not None:
+            member.stream.end()
+            if member.session:
+                await self._peers.end(member.session, "deleted")
+        else:
+            raise _unknown(id)
+        if self.outbox is not None:
+            self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
+
+    def states(self) -> list[StreamState]:
+        """Every stream's state."""
+        return [feed.state(self._node) for feed in self._feeds.values()] + [
+            self._member_state(member) for member in self._members.values()
+        ]
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """The pulled cameras."""
+        return list(self._feeds.values())
+
+    # sessions ---------------------------------------------------------------------------------------
+
+    async def whep(self, id: str, offer: OfferIn) -> AnswerOut:
+        """Let a viewer in; never waits for the source. Raises NotFound ``stream.unknown`` and what the peers raise."""
+        if (feed := self._feeds.get(id)) is not None:
+            stream = feed.stream
+        elif (member := self._members.get(id)) is not None:
+            stream = member.stream
+        else:
+            raise _unknown(id)
+        answer = await self._peers.whep(
+            stream, offer.sdp, owner=offer.owner, label=offer.label, on_end=self._ended(id, offer.owner)
+        )
+        return AnswerOut(sdp=answer.sdp, session=answer.session_id)
+
+    async def whip(self, id: str, offer: OfferIn) -> AnswerOut:
+        """Let a publisher in; the stream comes into being. Raises Conflict ``stream.is_camera``, TooMany."""
+        if id in self._feeds:
+            raise Conflict("stream.is_camera", "a camera is pulled, not published")
+        member = self._members.get(id)
+        fresh = member is None
+        if member is None:
+            if len(self._members) >= MAX_MEMBERS:
+                raise TooMany("relay.full", f"this relay takes {MAX_MEMBERS} publishers")
+            stream = Stream(id, clock=self._clock, on_change=lambda: self._changed(id))
+            member = self._members[id] = Member(stream, since=self._clock())
+        try:
+            answer = await self._peers.whip(
+                member.stream,
+                offer.sdp,
+                owner=offer.owner,
+                label=offer.label,
+                on_media=lambda session: self._first_media(id, session, offer.owner),
+                on_end=self._ended(id, offer.owner),
+            )
+        except BaseException:
+            if fresh and self._members.get(id) is member:
+                del self._members[id]
+                member.stream.end()
+            raise
+        member.session = answer.session_id
+        self._changed(id)
+        return AnswerOut(sdp=answer.sdp, session=answer.session_id)
+
+    async def end_session(self, session: str) -> None:
+        """Raises NotFound ``session.unknown``."""
+        if not await self._peers.end(session, "deleted"):
+            raise NotFound("session.unknown", "there is no such session")
+
+    async def end_owner(self, owner: str) -> int:
+        """End everything of a person; returns how many sessions there were."""
+        return await self._peers.end_owner(owner)
+
+    # what happens -----------------------------------------------------------------------------------
+
+    def _first_media(self, id: str, session: str, owner: str) -> None:
+        if (member := self._members.get(id)) is not None:
+            member.live, member.since = True, self._clock()
+            self._changed(id)
+        self._report(id, session, owner, "media", "")
+
+    def _ended(self, id: str, owner: str) -> Callable[[str, str], None]:
+        def ended(session: str, reason: str) -> None:
+            self._report(id, session, owner, "ended", reason)
+            member = self._members.get(id)
+            if member is not None and member.session == session and reason != "replaced":
+                del self._members[id]
+                member.stream.end()
+                if self.outbox is not None:
+                    self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
+
+        return ended
+
+    def _report(self, id: str, session: str, owner: str, what: str, reason: str) -> None:
+        if self.outbox is not None:
+            report = {"stream": id, "session": session, "owner": owner, "what": what, "reason": reason}
+            self.outbox.report(SessionReport.model_validate(report | {"at": self._clock()}))
+
+    def _changed(self, id: str) -> None:
+        if self.outbox is not None:
+            self.outbox.changed(id)
+
+    def _member_state(self, member: Member) -> StreamState:
+        return StreamState(
+            stream=member.stream.id,
+            node=self._node,
+            state="live" if member.live else "connecting",
+            codec=member.stream.codec,
+            viewers=member.stream.viewers,
+            since=member.since,
+        )
+
+
+def _unknown(id: str) -> NotFound:
+    return NotFound("stream.unknown", f"this relay knows no stream {id}")

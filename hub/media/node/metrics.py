@@ -1,0 +1,52 @@
+"""A relay's figures for Prometheus, read when they are asked for."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from hub.media.node.manager import Streams
+from hub.media.node.outbox import Outbox
+from hub.media.peer.server import PeerServer
+
+STATES: Final = ("idle", "connecting", "live", "frozen", "failed")
+
+
+class _Figures(Collector):
+    def __init__(self, streams: Streams, peers: PeerServer, outbox: Outbox) -> None:
+        self._streams = streams
+        self._peers = peers
+        self._outbox = outbox
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything at this moment."""
+        states = Counter(state.state for state in self._streams.states())
+        family = GaugeMetricFamily("sharpeyes_relay_streams", "Streams by state", labels=["state"])
+        for name in STATES:
+            family.add_metric([name], states[name])
+        yield family
+        yield GaugeMetricFamily("sharpeyes_relay_sessions", "WHEP and WHIP sessions", len(self._peers.sessions))
+        yield GaugeMetricFamily(
+            "sharpeyes_relay_picture_bytes", "Pictures kept for vision, bytes", self._streams.shelf.bytes
+        )
+        yield CounterMetricFamily("sharpeyes_relay_cpu_seconds", "Processor time of the relay", time.process_time())
+        yield CounterMetricFamily(
+            "sharpeyes_relay_bus_dropped", "Reports and pictures lost to a Redis outage", self._outbox.dropped
+        )
+        feeds = self._streams.feeds
+        yield CounterMetricFamily("sharpeyes_relay_source_units", "Units", sum(feed.health.units for feed in feeds))
+        yield CounterMetricFamily("sharpeyes_relay_source_bytes", "Bytes", sum(feed.health.bytes for feed in feeds))
+        yield CounterMetricFamily("sharpeyes_relay_source_opened", "Connections", sum(feed.opened for feed in feeds))
+        for name, value in sorted(self._peers.counters.items()):
+            yield CounterMetricFamily(f"sharpeyes_relay_peer_{name}", f"Total of {name}", value)
+
+
+def registry(streams: Streams, peers: PeerServer, outbox: Outbox) -> CollectorRegistry:
+    """A registry of this relay alone."""
+    found = CollectorRegistry(auto_describe=False)
+    found.register(_Figures(streams, peers, outbox))
+    return found
