@@ -1,0 +1,264 @@
+"""Which relay carries which stream: desired state, kept by leases in Redis and told to the relays by HTTP.
+
+A stream lives on one relay: whoever wants it first leases a place for it (least loaded relay, equal ones by
+rendezvous hash), everybody else finds that place. One process at a time, the leader, sees to it that cameras with
+rules are open; any process opens one for a viewer. A camera's URL goes nowhere but over this HTTP.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from hub.bus import leases, registry
+from hub.bus.connection import BUS_ERRORS, Outage
+from hub.bus.relay_wire import NodeInfo, StreamConfig
+from hub.bus.relays import Relays
+from hub.domain.errors import HubError, NotFound, Unavailable
+from hub.domain.ids import CameraId, StreamId
+from hub.services.context import Context
+from hub.services.states import StreamBook
+from hub.store import cameras, streams
+from hub.store import conferences as conference_store
+
+log: Final = structlog.get_logger(__name__)
+
+PICTURES_EVERY_MS: Final = 2_000
+PLACE_TTL_MS: Final = 600_000  # a place outlives its use a while; a dead relay's places are taken over at once
+LEADER_TTL_MS: Final = 5_000
+SUSPECT_MS: Final = 6_000  # as long as a dead node's entry may stay in the registry
+EVERY_S: Final = 1.0
+RENEW_EVERY_MS: Final = 120_000
+AT_ONCE: Final = 16  # calls to relays at the same time
+
+
+def choose(stream: StreamId, nodes: Sequence[NodeInfo]) -> NodeInfo:
+    """The relay for a new stream: least load (in tenths), equal ones by rendezvous hash. ``nodes`` is not empty."""
+
+    def rank(node: NodeInfo) -> tuple[int, str]:
+        return round(node.load * 10), hashlib.sha256(f"{stream}/{node.id}".encode()).hexdigest()
+
+    return min(nodes, key=rank)
+
+
+class Placements:
+    """One per api process."""
+
+    def __init__(self, ctx: Context, relays: Relays, book: StreamBook) -> None:
+        self._ctx = ctx
+        self._relays = relays
+        self._book = book
+        self._me = secrets.token_hex(8)
+        self._leads = False
+        self._suspects: dict[tuple[str, int], int] = {}  # (relay, since) that did not answer -> until when
+        self._told: dict[CameraId, tuple[str, int, StreamConfig]] = {}  # what we told which relay
+        self._failed: set[CameraId] = set()
+        self._renewed_at = 0
+
+    # places ---------------------------------------------------------------------------------------
+
+    async def relays_alive(self) -> list[NodeInfo]:
+        """Live relays, without those that just did not answer. Raises Unavailable (``bus.lost``)."""
+        try:
+            found = await registry.nodes(self._redis, "relay")
+        except BUS_ERRORS:
+            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+        now = self._ctx.clock()
+        self._suspects = {key: until for key, until in self._suspects.items() if until > now}
+        return [node for node in found if (node.id, node.since) not in self._suspects]
+
+    async def place(self, stream: StreamId) -> NodeInfo:
+        """The relay that carries this stream, chosen now if there is none. Raises Unavailable (``relay.none``)."""
+        alive = {node.id: node for node in await self.relays_alive()}
+        if not alive:
+            raise Unavailable("relay.none", "no relay is running")
+        try:
+            return alive[await self._lease(stream, alive)]
+        except BUS_ERRORS:
+            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+
+    async def where(self, stream: StreamId) -> NodeInfo | None:
+        """The live relay that carries this stream, if one does. Raises Unavailable (``bus.lost``)."""
+        alive = {node.id: node for node in await self.relays_alive()}
+        try:
+            holder = await leases.holder_of(self._redis, _name(stream))
+        except BUS_ERRORS:
+            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+        return None if holder is None else alive.get(holder)
+
+    async def _lease(self, stream: StreamId, alive: Mapping[str, NodeInfo]) -> str:
+        for _ in range(3):
+            choice = choose(stream, list(alive.values())).id
+            holder = await leases.acquire(self._redis, _name(stream), choice, ttl_ms=PLACE_TTL_MS)
+            if holder in alive:
+                if holder != choice:
+                    await leases.renew(self._redis, _name(stream), holder, ttl_ms=PLACE_TTL_MS)
+                return holder
+            if await leases.take_over(self._redis, _name(stream), holder, choice, ttl_ms=PLACE_TTL_MS):
+                log.info("placement.moved", stream=stream, to=choice)
+                return choice
+        raise Unavailable("relay.none", "no relay could be agreed on")
+
+    def suspect(self, node: NodeInfo) -> None:
+        """A relay did not answer: leave it out until the registry has forgotten it, or it starts again."""
+        self._suspects[node.id, node.since] = self._ctx.clock() + SUSPECT_MS
+
+    # cameras --------------------------------------------------------------------------------------
+
+    async def open_camera(self, camera: CameraId, *, anew: bool = False) -> NodeInfo:
+        """Have a camera's stream known to its relay; return the relay. ``anew``: tell it again whatever we told.
+
+        A relay that does not answer is passed over once. Raises NotFound, Unavailable (``relay.none``).
+        """
+        async with self._ctx.reading() as db:
+            row = await cameras.camera(db, camera)
+            watched = bool(await cameras.watched(db, [camera]))
+        if row is None:
+            raise NotFound("camera.unknown", "no such camera")
+        config = _config(row.url, watched=watched)
+        for last in (False, True):
+            node = await self.place(camera)
+            try:
+                await self._tell(camera, node, config, anew=anew)
+            except Unavailable:
+                self.suspect(node)
+                if last:
+                    raise
+                continue
+            return node
+        raise Unavailable("relay.none", "no relay answers")
+
+    async def _tell(self, camera: CameraId, node: NodeInfo, config: StreamConfig, *, anew: bool = False) -> None:
+        told = (node.id, node.since, config)
+        if anew or self._told.get(camera) != told:
+            await self._relays.put_stream(node.url, camera, config)
+            self._told[camera] = told
+
+    async def drop(self, stream: StreamId) -> None:
+        """Have a stream forgotten: its sessions end, its place is free. Errors of a dead relay do not matter."""
+        self._told.pop(stream, None)
+        try:
+            node = await self.where(stream)
+            if node is not None:
+                await self._relays.delete_stream(node.url, stream)
+                await leases.release(self._redis, _name(stream), node.id)
+        except (HubError, *BUS_ERRORS) as error:
+            log.info("placement.drop_failed", stream=stream, error=str(error))
+
+    # the loop -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Reconcile every second, for ever. A dead Redis is waited for; then everything is told anew."""
+        outage = Outage("placements")
+        while True:
+            try:
+                await self._round()
+                outage.worked()
+            except (*BUS_ERRORS, Unavailable) as error:
+                self._leads = False
+                self._book.relays([])
+                await asyncio.sleep(outage.failed(error))
+                continue
+            except Exception:
+                log.exception("placement.round_failed")  # the next round tries again
+            await asyncio.sleep(EVERY_S)
+
+    async def _round(self) -> None:
+        alive = await self.relays_alive()
+        self._book.relays(alive)
+        led, self._leads = self._leads, await self._lead()
+        async with self._ctx.reading() as db:
+            known = await streams.sources(db, set(self._told))
+            watched = await streams.watched_sources(db) if self._leads else {}
+        gone = [camera for camera in self._told if camera not in known]
+        for camera in gone:
+            await self.drop(camera)
+        if not (self._leads and alive):
+            return
+        if not led:
+            await self._adopt(alive)
+        await self._renew()
+        stale = {c for c, (_, _, config) in self._told.items() if config.pictures_every_ms and c not in watched}
+        wanted = {camera: _config(url, watched=True) for camera, url in watched.items()}
+        wanted |= {camera: _config(known[camera], watched=False) for camera in stale if camera in known}
+        places = {node.id: node for node in alive}
+        await self._tell_all({c: config for c, config in wanted.items() if self._is_news(c, config, places)})
+
+    async def _renew(self) -> None:
+        """Keep the places of streams in use, so that a second viewer does not open them on another relay."""
+        now = self._ctx.clock()
+        if now - self._renewed_at < RENEW_EVERY_MS:
+            return
+        self._renewed_at = now
+        for stream, node in self._book.in_use():
+            await leases.renew(self._redis, _name(stream), node, ttl_ms=PLACE_TTL_MS)
+
+    async def _lead(self) -> bool:
+        holder = await leases.acquire(self._redis, "placements", self._me, ttl_ms=LEADER_TTL_MS)
+        return holder == self._me
+
+    def _is_news(self, camera: CameraId, config: StreamConfig, alive: Mapping[str, NodeInfo]) -> bool:
+        told = self._told.get(camera)
+        if told is None or told[2] != config:
+            return True
+        node = alive.get(told[0])
+        return node is None or node.since != told[1]
+
+    async def _tell_all(self, wanted: Mapping[CameraId, StreamConfig]) -> None:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(camera: CameraId, config: StreamConfig) -> None:
+            async with gate:
+                try:
+                    node = await self.place(camera)
+                except Unavailable:
+                    return  # the next round tries again
+                try:
+                    await self._tell(camera, node, config)
+                    self._failed.discard(camera)
+                except HubError as error:
+                    if isinstance(error, Unavailable):
+                        self.suspect(node)
+                    if camera not in self._failed:
+                        self._failed.add(camera)
+                        log.warning("placement.refused", camera=camera, relay=node.id, error=error.id)
+
+        async with asyncio.TaskGroup() as group:
+            for camera, config in wanted.items():
+                group.create_task(one(camera, config), name=f"place/{camera}")
+
+    async def _adopt(self, alive: Collection[NodeInfo]) -> None:
+        """Learn what relays carry from before our time: forget what nobody knows, tell the rest anew."""
+        for node in alive:
+            try:
+                carried = [state.stream for state in await self._relays.streams(node.url)]
+            except Unavailable:
+                self.suspect(node)
+                continue
+            async with self._ctx.reading() as db:
+                known = await streams.sources(db, carried)
+                members = {member.id for member in await conference_store.present(db)}
+            for stream in carried:
+                if stream in known:
+                    told = _config(known[stream], watched=True)  # perhaps; if no rule looks, the round corrects it
+                    self._told.setdefault(stream, (node.id, -1, told))
+                elif stream not in members:
+                    await self._relays.delete_stream(node.url, stream)
+
+    @property
+    def _redis(self) -> Redis:
+        if self._ctx.redis is None:
+            raise Unavailable("bus.lost", "Redis is not configured")
+        return self._ctx.redis
+
+
+def _name(stream: StreamId) -> str:
+    return f"stream:{stream}"
+
+
+def _config(url: str, *, watched: bool) -> StreamConfig:
+    return StreamConfig(url=url, pictures_every_ms=PICTURES_EVERY_MS if watched else None)

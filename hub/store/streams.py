@@ -1,0 +1,34 @@
+"""What placements need to know of cameras: addresses of those that are in service."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hub.domain.ids import CameraId
+from hub.store.tables import CameraRow, RuleRow
+
+CHUNK: Final = 500  # SQLite bounds the variables of a statement
+
+
+async def sources(db: AsyncSession, ids: Iterable[CameraId]) -> dict[CameraId, str]:
+    """URL (with password) by camera, of those among ``ids`` that were not removed."""
+    found: dict[CameraId, str] = {}
+    rest = iter(ids)
+    while chunk := list(islice(rest, CHUNK)):
+        query = select(CameraRow.id, CameraRow.url).where(CameraRow.id.in_(chunk), CameraRow.removed_at.is_(None))
+        found.update((await db.execute(query)).tuples().all())
+    return found
+
+
+async def watched_sources(db: AsyncSession) -> dict[CameraId, str]:
+    """URL (with password) by camera, of those that an enabled rule looks at."""
+    query = (
+        select(CameraRow.id, CameraRow.url)
+        .join(RuleRow, RuleRow.camera == CameraRow.id)
+        .where(CameraRow.removed_at.is_(None), RuleRow.removed_at.is_(None), RuleRow.enabled)
+        .distinct()
+    )
+    return dict((await db.execute(query)).tuples().all())
