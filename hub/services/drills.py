@@ -12,7 +12,7 @@ from drills.document import DocumentError
 from drills.rubric import Rubric, parse_rubric
 from drills.scenario import Scenario, parse_scenario
 from hub.domain.drill import RunMove, RunState, step
-from hub.domain.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from hub.domain.errors import Forbidden, Invalid, NotFound, TooMany
 from hub.domain.events import DrillEnded, DrillInjected, DrillPlanned, DrillStarted
 from hub.domain.ids import IncidentId, RunId, UnitId, new_id
 from hub.domain.roles import Right
@@ -195,7 +195,7 @@ async def plan(ctx: Context, actor: Actor, *, scenario: str) -> RunView:
             units=parsed.units,
         )
         record(db, event, unit=await centre(ctx, db), ref=row.id, at=now)
-        return _view(row, None)
+        return _view(row)
 
 
 async def start(ctx: Context, actor: Actor, run: RunId) -> RunView:
@@ -210,7 +210,7 @@ async def start(ctx: Context, actor: Actor, run: RunId) -> RunView:
         row.started_at = now
         record(db, DrillStarted(by=actor.id, run=row.id), unit=await centre(ctx, db), ref=row.id, at=now)
         _inject_due(db, row, now, unit=await centre(ctx, db))
-        return await _run_view(db, row)
+        return _view(row)
 
 
 async def end(ctx: Context, actor: Actor, run: RunId, *, reason: str = "") -> RunView:
@@ -223,7 +223,7 @@ async def end(ctx: Context, actor: Actor, run: RunId, *, reason: str = "") -> Ru
         row.ended_at = now
         event = DrillEnded(by=actor.id, run=row.id, reason=reason)
         record(db, event, unit=await centre(ctx, db), ref=row.id, at=now)
-        return await _run_view(db, row)
+        return _view(row)
 
 
 async def list_runs(ctx: Context, actor: Actor) -> list[RunView]:
@@ -231,16 +231,14 @@ async def list_runs(ctx: Context, actor: Actor) -> list[RunView]:
     require(actor, Right.DRILL_READ)
     async with ctx.reading() as db:
         area = reach(await tree(ctx, db), actor)
-        rows = [row for row in await store.runs(db) if may_see_any(area, row.units)]
-        incidents = await store.incidents_of(db, [row.id for row in rows])
-    return [_view(row, incidents.get(row.id)) for row in rows]
+        return [_view(row) for row in await store.runs(db) if may_see_any(area, row.units)]
 
 
 async def get_run(ctx: Context, actor: Actor, run: RunId) -> RunView:
     """One run. Raises NotFound (``drill.unknown``)."""
     require(actor, Right.DRILL_READ)
     async with ctx.reading() as db:
-        return await _run_view(db, await reachable(ctx, db, actor, run))
+        return _view(await reachable(ctx, db, actor, run))
 
 
 async def reachable(ctx: Context, db: AsyncSession, actor: Actor, run: RunId, *, lock: bool = False) -> RunRow:
@@ -248,16 +246,6 @@ async def reachable(ctx: Context, db: AsyncSession, actor: Actor, run: RunId, *,
     row = await db.get(RunRow, run, with_for_update=lock or None)
     if row is None or not may_see_any(reach(await tree(ctx, db), actor), row.units):
         raise NotFound("drill.unknown", "no such drill run")
-    return row
-
-
-async def running(db: AsyncSession, run: RunId) -> RunRow:
-    """The run an incident is to belong to. Raises Invalid (``drill.unknown``), Conflict (``drill.not_running``)."""
-    row = await db.get(RunRow, run)
-    if row is None:
-        raise Invalid("drill.unknown", "no such drill run", field="run")
-    if row.state != RunState.RUNNING.value:
-        raise Conflict("drill.not_running", "this drill is not running")
     return row
 
 
@@ -312,12 +300,7 @@ async def centre(ctx: Context, db: AsyncSession) -> UnitId:
 # views --------------------------------------------------------------------------------------------
 
 
-async def _run_view(db: AsyncSession, row: RunRow) -> RunView:
-    await db.flush()
-    return _view(row, (await store.incidents_of(db, [row.id])).get(row.id))
-
-
-def _view(row: RunRow, incident: IncidentId | None) -> RunView:
+def _view(row: RunRow) -> RunView:
     return RunView(
         id=row.id,
         title=row.title,
@@ -329,7 +312,7 @@ def _view(row: RunRow, incident: IncidentId | None) -> RunView:
         by_name=row.by_name,
         units=list(row.units),
         injects=[_inject_view(item) for item in row.injects],
-        incident=incident,
+        incident=row.incident,
         points=row.points,
         of=row.of,
         sealed=row.sheet_sha256 is not None,

@@ -1,15 +1,14 @@
 """Scenarios and runs of drills."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.domain.drill import RunState
-from hub.domain.ids import IncidentId, RunId
 from hub.store.tables import LogRow
-from hub.store.tables_duty import IncidentRow, RunRow, ScenarioRow
+from hub.store.tables_duty import RunRow, ScenarioRow
 
 MOST: Final = 200
 
@@ -33,13 +32,6 @@ async def running(db: AsyncSession, *, lock: bool = False) -> Sequence[RunRow]:
     """Runs under way, oldest first."""
     query = select(RunRow).where(RunRow.state == RunState.RUNNING.value).order_by(RunRow.started_at, RunRow.id)
     return (await db.scalars(query.with_for_update() if lock else query)).all()
-
-
-async def incidents_of(db: AsyncSession, runs: Collection[RunId]) -> dict[RunId, IncidentId]:
-    """The first incident of each run."""
-    query = select(IncidentRow.run, IncidentRow.id).where(IncidentRow.run.in_(runs))
-    rows = (await db.execute(query.order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()))).tuples()
-    return {run: id for run, id in rows if run is not None}
 
 
 async def last_of(db: AsyncSession, kind: str, ref: str) -> int | None:
