@@ -134,7 +134,7 @@ async def publish_rules(ctx: Context) -> None:
 def _replace(pipe: Pipeline, table: dict[str, str]) -> None:
     pipe.delete(RULES_KEY)
     if table:
-        pipe.hset(RULES_KEY, mapping={**table})
+        pipe.hset(RULES_KEY, items=[part for pair in table.items() for part in pair])
     pipe.publish(RULES_KEY, "changed")
 
 

@@ -1,0 +1,50 @@
+"""Cameras."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from hub.api import schemas
+from hub.api.deps import ContextDep, Requires, StatesDep
+from hub.api.params import Cursor, Limit
+from hub.domain.ids import CameraId, UnitId
+from hub.domain.roles import Right
+from hub.services import cameras
+from hub.services.cameras import CameraPage, CameraView
+from hub.services.context import Actor
+
+router = APIRouter(prefix="/cameras", tags=["cameras"])
+Reader = Annotated[Actor, Depends(Requires(Right.CAMERA_READ))]
+Manager = Annotated[Actor, Depends(Requires(Right.CAMERA_MANAGE))]
+
+
+@router.get("", response_model=schemas.Cameras)
+async def list_cameras(
+    ctx: ContextDep,
+    states: StatesDep,
+    actor: Reader,
+    q: Annotated[str, Query(max_length=80)] = "",
+    unit: UnitId | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> CameraPage:
+    """Cameras within reach, by name; `unit` includes the units below it."""
+    return await cameras.list_cameras(ctx, actor, states, q=q, unit=unit, after=cursor, limit=limit)
+
+
+@router.post("", status_code=201, response_model=schemas.Camera)
+async def add_camera(body: schemas.NewCamera, ctx: ContextDep, states: StatesDep, actor: Manager) -> CameraView:
+    """Add a camera: 422 `camera.url_refused`, `camera.unit`."""
+    return await cameras.add_camera(ctx, actor, name=body.name, url=body.url, unit=body.unit, states=states)
+
+
+@router.get("/{camera}", response_model=schemas.Camera)
+async def get_camera(camera: CameraId, ctx: ContextDep, states: StatesDep, actor: Reader) -> CameraView:
+    """One camera: 404 `camera.unknown`."""
+    return await cameras.get_camera(ctx, actor, states, camera)
+
+
+@router.delete("/{camera}", status_code=204)
+async def remove_camera(camera: CameraId, ctx: ContextDep, actor: Manager) -> None:
+    """Remove a camera and its rules: 404 `camera.unknown`."""
+    await cameras.remove_camera(ctx, actor, camera)
