@@ -1,8 +1,10 @@
 import { defineStore } from 'pinia'
-import { computed, ref, shallowRef } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import { useLink } from '@/state/link'
 import { useSession } from '@/state/session'
 import { hub } from '@/wire/hub'
+import type { Off } from '@/wire/emitter'
+import type { LogEvent } from '@/wire/messages'
 import type { NewOrder, Order } from '@/wire/types'
 
 const PAGE = 200
@@ -72,7 +74,27 @@ export const useOrders = defineStore('orders', () => {
     byId.value = new Map()
     received.clear()
     loaded.value = false
+    error.value = null
   }
+
+  async function taken(event: LogEvent, heard: (event: LogEvent, order: Order) => void): Promise<void> {
+    try {
+      heard(event, await refresh(event.ref))
+    } catch {
+      // an order that is not ours to know, or a line that broke: the next load brings what is ours
+    }
+  }
+
+  /** Keep the orders fresh until the answer is called; `heard` gets each event with its order. */
+  function follow(heard: (event: LogEvent, order: Order) => void): Off {
+    if (!session.can('order.read')) return () => undefined
+    const offs = [link.onReady(() => void load()), link.onEvent('order.', (event) => void taken(event, heard))]
+    return () => {
+      for (const off of offs) off()
+    }
+  }
+
+  watch(() => session.me?.id ?? null, clear)
 
   return {
     items,
@@ -84,7 +106,7 @@ export const useOrders = defineStore('orders', () => {
     refresh,
     isMine,
     shown,
-    clear,
+    follow,
     issue: (order: NewOrder) => doing(hub.orders.issue(order)),
     sign: (id: string) => doing(hub.orders.sign(id)),
     feedback: (id: string, text: string, picture: File | null) => doing(hub.orders.feedback(id, text, picture)),
