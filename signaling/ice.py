@@ -163,6 +163,7 @@ class IceLite:
     heard_at: int  # ms of the last authentic check: consent (RFC 7675)
     paths: list[bytes] = field(default_factory=list)
     selected: bytes | None = None
+    dropped: list[bytes] = field(default_factory=list)  # paths that are not ours any more, for the caller to forget
 
     def request(self, message: StunMessage, path: bytes, address: tuple[str, int], now_ms: int) -> bytes:
         """Answer a check of the other side. Raises StunError for what is not authentic or not for us."""
@@ -185,9 +186,8 @@ class IceLite:
             self.paths.append(path)
             if len(self.paths) > MAX_PATHS:
                 oldest = 1 if self.paths[0] == self.selected else 0
-                del self.paths[oldest]
+                self.dropped.append(self.paths.pop(oldest))
         if message.use_candidate or self.selected is None:
             self.selected = path
-        return build_stun(
-            BINDING_SUCCESS, message.transaction, [(_XOR_ADDRESS, xor_mapped_address(address, message.transaction))], key
-        )
+        mapped = xor_mapped_address(address, message.transaction)
+        return build_stun(BINDING_SUCCESS, message.transaction, [(_XOR_ADDRESS, mapped)], key)

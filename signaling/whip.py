@@ -1,4 +1,4 @@
-"""Offers and answers of WHIP (RFC 9725) and WHEP: what a client offered, and the answer of an ICE-lite, DTLS-passive peer."""
+"""Offers and answers of WHIP (RFC 9725) and WHEP: what a client offered, what an ICE-lite, DTLS-passive peer says."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ def _live(media: Media) -> bool:
 
 
 def write_answer(offer: Offer, local: Local, tracks: Mapping[int, Track]) -> str:
-    """The answer: ``tracks`` maps section indexes to what was accepted, every other section is refused (RFC 9429 §5.3)."""
+    """The answer: ``tracks`` maps section indexes to what was accepted, all others are refused (RFC 9429 §5.3)."""
     mids = " ".join(s.mid for s in offer.sections if s.index in tracks)
     lines = [
         "v=0", f"o=- {local.session} 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=ice-lite",

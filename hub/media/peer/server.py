@@ -1,13 +1,36 @@
 """One UDP socket for every viewer and publisher: WHEP out, WHIP in."""
 
+import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Any, Final, Self
+
+import structlog
+from aiortc.rtcdtlstransport import RTCCertificate
 
 from hub.domain.clock import Clock, system_clock
+from hub.domain.errors import Conflict, TooMany
+from hub.domain.ids import new_id
+from hub.media.peer import negotiate, selftest, udp
+from hub.media.peer.counters import Counters
+from hub.media.peer.dtls import Dtls
+from hub.media.peer.fanout import Fanout
+from hub.media.peer.publication import Publication
+from hub.media.peer.publisher import Publisher
+from hub.media.peer.session import Session, State
+from hub.media.peer.viewers import Sender, Viewers
+from hub.media.rtp.packet import WireError, parse_rtp
+from hub.media.rtp.track import Track
+from signaling.ice import BINDING_REQUEST, Credentials, IceLite, StunError, parse_stun
+from signaling.whip import Local, Offer, write_answer
+from signaling.whip import Track as AnswerTrack
 
-if TYPE_CHECKING:
-    from hub.media.peer.publication import Publication
+TURNS: Final = 8  # batches read in one go, so that the loop gets its turn
+TICK_S: Final = 0.05
+GOODBYE_S: Final = 2.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +45,34 @@ class PeerServer:
     """Everybody's media over one port (ICE-lite, DTLS passive, SRTP).
 
     ``server = await PeerServer.open("0.0.0.0", 0, announce=["203.0.113.7"])``, and ``await server.close()``.
-    ``counters`` maps names (packets_in, packets_out, drops, nacks, ...) to totals since the start.
     """
 
-    port: int
-    counters: dict[str, int]
+    def __init__(
+        self, sock: Any, announce: Sequence[str], clock: Clock, max_sessions: int, handshake_s: float, consent_s: float
+    ) -> None:
+        self.port: int = sock.getsockname()[1]
+        self._sock = sock
+        self._fd: int = sock.fileno()
+        self._announce = tuple(announce)
+        self._clock = clock
+        self._max_sessions = max_sessions
+        self._handshake_s = handshake_s
+        self._consent_ms = int(consent_s * 1000)
+        self._totals = Counters()
+        self._inlet = udp.Inlet(self._fd)
+        self._fanout = Fanout(self._fd, self._totals)
+        self._certificate = RTCCertificate.generateCertificate()
+        self._print = next(f for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
+        self._sessions: dict[str, Session] = {}
+        self._fragments: dict[str, Session] = {}
+        self._paths: dict[bytes, Session] = {}
+        self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
+        self._dirty: set[Publisher] = set()
+        self._endings: dict[str, Callable[[], None]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._group = asyncio.TaskGroup()
+        self._closing = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -40,12 +86,32 @@ class PeerServer:
         handshake_s: float = 10.0,
         consent_s: float = 30.0,
     ) -> Self:
-        """Bind and start. ``announce`` are the addresses put into answers. Raises OSError when the port is taken."""
-        raise NotImplementedError
+        """Bind and start. ``announce`` are the addresses put into answers.
+
+        Raises OSError when the port is taken, RuntimeError when a library is not the version it should be.
+        """
+        selftest.check()
+        server = cls(udp.bind(host, port), announce or [host], clock, max_sessions, handshake_s, consent_s)
+        ready = asyncio.Event()
+        server._runner = asyncio.create_task(server._run(ready), name="peers")
+        await ready.wait()
+        return server
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Totals since the start by name, and ``sessions`` as of now."""
+        return self._totals.as_dict() | {"sessions": len(self._sessions)}
+
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """The sessions that run: ``id``, ``owner``, ``label``, ``stream_id``, ``publishes``, ``state``."""
+        return tuple(self._sessions.values())
+
+    # joining -----------------------------------------------------------------------------------------
 
     async def whep(
         self,
-        stream: "Publication",
+        stream: Publication,
         offer_sdp: str,
         *,
         owner: str,
@@ -57,11 +123,19 @@ class PeerServer:
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
         """
-        raise NotImplementedError
+        offer = self._admit(offer_sdp)
+        chosen = negotiate.for_viewer(offer, stream)
+        session = self._session(stream, offer, owner, label, on_end)
+        session.wanted = {kind: (track, fmt.payload_type) for kind, track, fmt in chosen.values()}
+        tracks = {index: AnswerTrack(fmt, track.ssrc) for index, (_, track, fmt) in chosen.items()}
+        answer = self._answer(session, offer, tracks)
+        stream.hold(session.id)
+        self._start(session)
+        return answer
 
     async def whip(
         self,
-        stream: "Publication",
+        stream: Publication,
         offer_sdp: str,
         *,
         owner: str,
@@ -73,21 +147,266 @@ class PeerServer:
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
-        raise NotImplementedError
+        offer = self._admit(offer_sdp)
+        chosen = negotiate.for_publisher(offer)
+        if stream.ended:
+            raise Conflict("stream.not_live", "this stream has ended")
+        session = self._session(stream, offer, owner, label, on_end)
+        codecs = {fmt.payload_type: codec for codec, fmt in chosen.values()}
+        ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+        started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
+        session.publisher = Publisher(stream, codecs, ssrc, self._totals, started)
+        answer = self._answer(session, offer, {i: AnswerTrack(fmt, None) for i, (_, fmt) in chosen.items()})
+        self._take_over(session, session.publisher, [codec for codec, _ in chosen.values()])
+        self._start(session)
+        return answer
 
-    @property
-    def sessions(self) -> Sequence[object]:
-        """The sessions that run, with ``id``, ``owner``, ``label``, ``stream_id``, ``publishes`` and ``state``."""
-        raise NotImplementedError
+    def _admit(self, offer_sdp: str) -> Offer:
+        if len(self._sessions) >= self._max_sessions or self._closing.is_set():
+            self._totals.sessions_refused += 1
+            raise TooMany("relay.full", "this relay serves as many sessions as it may")
+        return negotiate.offer_of(offer_sdp)
+
+    def _take_over(self, session: Session, publisher: Publisher, codecs: Sequence[Any]) -> None:
+        """End who published before; viewers stay unless the codec changed."""
+        for other in self._sessions.values():
+            if other is not session and other.stream is session.stream and other.publisher is not None:
+                other.publisher.retired = True
+                other.finish("replaced")
+        if session.stream.publisher(codecs, publisher.request_keyframe):
+            for other in self._sessions.values():
+                if other.stream is session.stream and other.publisher is None:
+                    other.finish("codec.changed")
+
+    def _session(
+        self, stream: Publication, offer: Offer, owner: str, label: str, on_end: Callable[[str, str], None] | None
+    ) -> Session:
+        ice = IceLite(Credentials.random(), offer.ufrag, self._clock())
+        session: Session
+        dtls = Dtls(self._certificate, lambda data: self._send(session, data))
+        session = Session(
+            new_id("ses", now_ms=self._clock()), stream, owner=owner, label=label, ice=ice, dtls=dtls,
+            fingerprints=offer.fingerprints, clock=self._clock, counters=self._totals, on_end=on_end,
+        )  # fmt: skip
+        return session
+
+    def _answer(self, session: Session, offer: Offer, tracks: dict[int, AnswerTrack]) -> Answer:
+        local = session.ice.local
+        mine = Local(
+            session=secrets.randbits(62), ufrag=local.ufrag, pwd=local.pwd,
+            fingerprint=(self._print.algorithm, self._print.value), addresses=self._announce, port=self.port,
+            cname=session.stream_id, stream=session.stream_id,
+        )  # fmt: skip
+        return Answer(write_answer(offer, mine, tracks), session.id)
+
+    def _start(self, session: Session) -> None:
+        self._sessions[session.id] = session
+        self._fragments[session.ice.local.ufrag] = session
+        self._totals.sessions_opened += 1
+
+        def ended() -> None:
+            session.finish("stream.ended")
+
+        self._endings[session.id] = ended
+        session.stream.on_end(ended)
+        self._group.create_task(self._live_and_die(session), name=f"peer/{session.id}")
+
+    # the life of a session ---------------------------------------------------------------------------
+
+    async def _live_and_die(self, session: Session) -> None:
+        try:
+            await session.run(self._handshake_s, self._on_live)
+        finally:
+            await self._remove(session)
+            log.info("peer.ended", session=session.id, stream=session.stream_id, reason=session.reason)
+
+    def _on_live(self, session: Session) -> None:
+        """Keys are there: a viewer joins its tracks."""
+        path = session.ice.selected
+        if path is None:
+            session.finish("ice.timeout")
+            return
+        for kind, (track, payload_type) in session.wanted.items():
+            if session.stream.tracks.get(kind) is not track:
+                session.finish("codec.changed")
+                return
+            viewers = self._viewers_of(session.stream, track)
+            sender = Sender(session.dtls.tx, session.dtls.tag, payload_type, path)
+            session.senders[kind] = (viewers, sender)
+            viewers.add(sender, self._clock())
+
+    def _viewers_of(self, stream: Publication, track: Track) -> Viewers:
+        if (found := self._viewers.get(track)) is not None:
+            return found[1]
+        viewers = Viewers(
+            track, self._fanout, self._totals, later=self._loop.call_later, ask=stream.request_keyframe
+        )  # fmt: skip
+        self._viewers[track] = (stream, viewers)
+        stream.listen(track.kind, viewers.packets)
+        return viewers
+
+    async def _remove(self, session: Session) -> None:
+        """Take a session off every table, then say goodbye."""
+        self._sessions.pop(session.id, None)
+        self._fragments.pop(session.ice.local.ufrag, None)
+        for path in [path for path, other in self._paths.items() if other is session]:
+            del self._paths[path]
+        session.stream.forget_end(self._endings.pop(session.id))
+        if session.publisher is not None:
+            self._dirty.discard(session.publisher)
+            session.stream.unpublish(session.publisher.request_keyframe)
+        await session.close()
+        session.stream.release(session.id)
+        for track, (stream, viewers) in list(self._viewers.items()):
+            if not viewers:
+                stream.unlisten(track.kind, viewers.packets)
+                del self._viewers[track]
 
     async def end(self, session_id: str, reason: str) -> bool:
         """End one session (RTCP BYE, DTLS close_notify). False when it is unknown."""
-        raise NotImplementedError
+        session = self._sessions.get(session_id)
+        if session is None:
+            return False
+        session.finish(reason)
+        await self._goodbye([session])
+        return True
 
     async def end_owner(self, owner: str, reason: str = "withdrawn") -> int:
         """End every session of a person; returns how many there were."""
-        raise NotImplementedError
+        theirs = [session for session in self._sessions.values() if session.owner == owner]
+        for session in theirs:
+            session.finish(reason)
+        await self._goodbye(theirs)
+        return len(theirs)
+
+    async def _goodbye(self, sessions: Sequence[Session]) -> None:
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                for session in sessions:
+                    await session.gone.wait()
+        except TimeoutError:
+            log.warning("peer.slow_goodbye", sessions=len(sessions))
 
     async def close(self) -> None:
-        """End everything and give the port back."""
-        raise NotImplementedError
+        """End everything and give the port back. May be called twice."""
+        self._closing.set()
+        for session in self._sessions.values():
+            session.finish("relay.closing")
+        if self._runner is not None:
+            await self._runner
+
+    async def _run(self, ready: asyncio.Event) -> None:
+        """Own every task of this server until it closes."""
+        self._loop.add_reader(self._fd, self._readable)
+        try:
+            async with self._group:
+                self._group.create_task(self._tick(), name="peer/tick")
+                ready.set()
+                await self._closing.wait()
+        finally:
+            self._loop.remove_reader(self._fd)
+            self._sock.close()
+
+    async def _tick(self) -> None:
+        """Reports, NACKs and consent, until the server closes."""
+        while not self._closing.is_set():
+            await asyncio.sleep(TICK_S)
+            now = self._clock()
+            for session in tuple(self._sessions.values()):
+                try:
+                    session.tick(now)
+                except Exception:
+                    self._totals.internal_errors += 1
+                    log.exception("peer.tick", session=session.id)
+                if session.state is State.LIVE and now - session.ice.heard_at > self._consent_ms:
+                    session.finish("consent.lost")
+
+    # datagrams ---------------------------------------------------------------------------------------
+
+    def _send(self, session: Session, data: bytes) -> None:
+        path = session.ice.selected
+        if path is not None and not self._sock._closed and udp.send(self._fd, data, path):
+            self._totals.send_errors += 1
+
+    def _readable(self) -> None:
+        """Drain the socket. Nothing that arrives can raise out of here."""
+        now = self._clock()
+        for _ in range(TURNS):
+            count = 0
+            for slot, size, path in self._inlet.receive():
+                count += 1
+                try:
+                    self._datagram(slot, size, path, now)
+                except WireError:
+                    self._totals.malformed += 1
+                except StunError:
+                    self._totals.stun_bad += 1
+                except Exception:
+                    self._totals.internal_errors += 1
+                    log.exception("peer.datagram")
+            if count < udp.BATCH:
+                break
+        if self._dirty:
+            dirty, self._dirty = self._dirty, set()
+            for publisher in dirty:
+                publisher.flush(now)
+
+    def _datagram(self, slot: int, size: int, path: bytes, now: int) -> None:
+        """Sort one datagram by its first byte (RFC 7983 §7) and by where it comes from."""
+        at = slot * udp.SLOT
+        if size < 2:
+            raise WireError("datagram is too short or too long", size)
+        head = self._inlet.buffer[at : at + 2]
+        if head[0] < 4:
+            self._stun(self._inlet.buffer[at : at + size], path, now)
+            return
+        session = self._paths.get(path)
+        if session is None:
+            self._totals.unknown_path += 1
+        elif 20 <= head[0] <= 63:
+            session.dtls.pipe.feed(self._inlet.buffer[at : at + size])
+        elif 128 <= head[0] <= 191:
+            self._media(session, slot, size, 192 <= head[1] <= 223, now)
+        else:
+            raise WireError("first byte belongs to no protocol of ours")
+
+    def _stun(self, data: bytes, path: bytes, now: int) -> None:
+        self._totals.stun_in += 1
+        message = parse_stun(data)
+        if message.kind != BINDING_REQUEST:
+            return
+        session = self._fragments.get((message.username or "").partition(":")[0])
+        if session is None:
+            raise StunError("username")
+        before = session.ice.selected
+        reply = session.ice.request(message, path, udp.address_of(path), now)
+        for gone in session.ice.dropped:
+            if self._paths.get(gone) is session:
+                del self._paths[gone]
+        session.ice.dropped.clear()
+        if path in session.ice.paths:
+            self._paths[path] = session
+        udp.send(self._fd, reply, path)
+        selected = session.ice.selected
+        if selected is not None and selected != before:
+            session.move(selected)
+            session.checked.set()
+
+    def _media(self, session: Session, slot: int, size: int, control: bool, now: int) -> None:
+        """SRTP or SRTCP of a known peer, decrypted where it lies."""
+        if session.state is not State.LIVE:
+            return
+        plain = session.dtls.unprotect(self._inlet.slots[slot], size, control=control)
+        if plain < 0:
+            self._totals.srtp_bad += 1
+            return
+        data = self._inlet.buffer[slot * udp.SLOT : slot * udp.SLOT + plain]
+        if control:
+            session.feedback(data, now)
+        elif session.publisher is not None:
+            self._totals.packets_in += 1
+            self._totals.bytes_in += size
+            session.publisher.packet(parse_rtp(data), now)
+            self._dirty.add(session.publisher)
+        else:
+            self._totals.malformed += 1

@@ -2,7 +2,7 @@
 
 
 def begins_keyframe(payload: bytes) -> bool:
-    """Whether a payload begins a key frame: start of partition 0, and the inverse key frame flag is 0 (RFC 7741 §4.2–4.3)."""
+    """Whether a payload begins a key frame: start of partition 0, inverse key frame flag 0 (RFC 7741 §4.2, §4.3)."""
     if not payload or not payload[0] & 0x10 or payload[0] & 0x07:
         return False
     at = 1

@@ -1,0 +1,224 @@
+"""One peer connection: its states, its transport, and what it watches or publishes."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Final
+
+import pylibsrtp
+import structlog
+
+from hub.domain.clock import Clock
+from hub.domain.errors import IllegalTransition
+from hub.media.peer.counters import Counters
+from hub.media.peer.dtls import Dtls, DtlsFailed
+from hub.media.peer.publication import Publication
+from hub.media.peer.publisher import Publisher
+from hub.media.peer.viewers import Sender, Viewers
+from hub.media.rtp import rtcp
+from hub.media.rtp.track import Track
+from hub.media.rtp.unit import Kind
+from signaling.ice import IceLite
+
+log = structlog.get_logger(__name__)
+
+
+class State(Enum):
+    """Of a session."""
+
+    NEW = auto()  # answered, nobody has come yet
+    SHAKING = auto()  # a checked path, DTLS runs
+    LIVE = auto()
+    ENDED = auto()
+
+
+class Event(Enum):
+    """What moves a session."""
+
+    CHECKED = auto()
+    SECURED = auto()
+    FINISHED = auto()
+
+
+NEXT: Final[Mapping[tuple[State, Event], State]] = {
+    (State.NEW, Event.CHECKED): State.SHAKING,
+    (State.SHAKING, Event.SECURED): State.LIVE,
+    (State.NEW, Event.FINISHED): State.ENDED,
+    (State.SHAKING, Event.FINISHED): State.ENDED,
+    (State.LIVE, Event.FINISHED): State.ENDED,
+}
+
+
+def step(state: State, event: Event) -> State:
+    """The state after an event. Raises IllegalTransition."""
+    if (after := NEXT.get((state, event))) is None:
+        raise IllegalTransition("session", state, event.name)
+    return after
+
+
+class Session:
+    """A viewer or a publisher. ``run`` is its whole life and is owned by the server's task group."""
+
+    def __init__(
+        self,
+        id: str,
+        stream: Publication,
+        *,
+        owner: str,
+        label: str,
+        ice: IceLite,
+        dtls: Dtls,
+        fingerprints: tuple[tuple[str, str], ...],
+        clock: Clock,
+        counters: Counters,
+        on_end: Callable[[str, str], None] | None,
+    ) -> None:
+        self.id = id
+        self.stream = stream
+        self.owner = owner
+        self.label = label
+        self.ice = ice
+        self.dtls = dtls
+        self.state = State.NEW
+        self.reason = ""
+        self.publisher: Publisher | None = None
+        self.wanted: dict[Kind, tuple[Track, int]] = {}  # a viewer's tracks and payload types
+        self.senders: dict[Kind, tuple[Viewers, Sender]] = {}
+        self.loss: float | None = None  # of the viewer's last report, 0..1
+        self.checked = asyncio.Event()
+        self.finished = asyncio.Event()
+        self.gone = asyncio.Event()  # everything is cleaned up
+        self._fingerprints = fingerprints
+        self._clock = clock
+        self._counters = counters
+        self._on_end = on_end
+        self._reported_at = 0
+
+    @property
+    def stream_id(self) -> str:
+        return self.stream.id
+
+    @property
+    def publishes(self) -> bool:
+        return self.publisher is not None
+
+    def finish(self, reason: str) -> None:
+        """Ask for the end; the first reason counts."""
+        if not self.finished.is_set():
+            self.reason = reason
+            self.finished.set()
+
+    async def run(self, handshake_s: float, on_live: Callable[["Session"], None]) -> None:
+        """Wait for a path, shake hands, stay until the end. Never raises but for cancellation."""
+        try:
+            await self._connect(handshake_s)
+            if not self.finished.is_set():
+                self.dtls.on_closed(lambda: self.finish("closed"))
+                self.state = step(self.state, Event.SECURED)
+                on_live(self)
+                await self.finished.wait()
+        except TimeoutError:
+            self.finish("ice.timeout")
+        except DtlsFailed as error:
+            self._counters.dtls_failed += 1
+            log.info("peer.dtls_failed", session=self.id, reason=str(error))
+            self.finish("dtls.failed")
+        except Exception:
+            self._counters.internal_errors += 1
+            log.exception("peer.session_failed", session=self.id)
+            self.finish("internal")
+
+    async def _connect(self, handshake_s: float) -> None:
+        """Until there are keys, or the session is finished. Raises what the handshake raises."""
+        shaking = asyncio.create_task(self._shake(handshake_s), name=f"{self.id}/dtls")
+        ending = asyncio.create_task(self.finished.wait(), name=f"{self.id}/ending")
+        try:
+            await asyncio.wait((shaking, ending), return_when=asyncio.FIRST_COMPLETED)
+            if shaking.done():
+                shaking.result()
+        finally:
+            for task in (shaking, ending):
+                task.cancel()
+            await asyncio.gather(shaking, ending, return_exceptions=True)
+
+    async def _shake(self, handshake_s: float) -> None:
+        async with asyncio.timeout(handshake_s):
+            await self.checked.wait()
+        self.state = step(self.state, Event.CHECKED)
+        await self.dtls.shake(self._fingerprints, handshake_s)
+
+    async def close(self) -> None:
+        """Say goodbye and call ``on_end``; the server has taken us off its tables by then."""
+        was_live = self.state is State.LIVE
+        self.state = step(self.state, Event.FINISHED)
+        sources = tuple(viewers.track.ssrc for viewers, _ in self.senders.values())
+        for viewers, sender in self.senders.values():
+            viewers.remove(sender)
+        self.senders.clear()
+        if was_live and sources:
+            self.send_rtcp(rtcp.receiver_report(sources[0], ()) + rtcp.bye(sources))
+        try:
+            await self.dtls.stop()
+        except Exception:  # OpenSSL's state is no reason to keep a session
+            log.debug("peer.dtls_stop", session=self.id, exc_info=True)
+        self.gone.set()
+        if self._on_end is not None:
+            self._on_end(self.id, self.reason or "ended")
+
+    # packets -----------------------------------------------------------------------------------------
+
+    def feedback(self, data: bytes, now_ms: int) -> None:
+        """Take one plain RTCP compound. Raises WireError."""
+        items = rtcp.parse_rtcp(data)
+        if self.publisher is not None:
+            self.publisher.feedback(items, now_ms)
+            return
+        lost: set[int] = set()
+        for item in items:
+            if isinstance(item, rtcp.Nack):
+                for viewers, sender in self._of(item.media):
+                    viewers.nack(sender, item.lost, now_ms)
+            elif isinstance(item, rtcp.KeyframeRequest):
+                lost.add(item.media)
+            elif isinstance(item, rtcp.Report):
+                self._read_report(item)
+        for media in lost:
+            for viewers, sender in self._of(media):
+                if viewers.track.kind == "video":
+                    viewers.picture_lost(sender, now_ms)
+
+    def _of(self, ssrc: int) -> list[tuple[Viewers, Sender]]:
+        return [pair for pair in self.senders.values() if pair[0].track.ssrc == ssrc]
+
+    def _read_report(self, report: rtcp.Report) -> None:
+        for block in report.blocks:
+            for viewers, _ in self._of(block.ssrc):
+                if viewers.track.kind == "video":
+                    self.loss = block.fraction_lost / 256
+
+    def tick(self, now_ms: int) -> None:
+        """Send the RTCP that is due."""
+        if self.state is not State.LIVE:
+            return
+        if self.publisher is not None:
+            if data := self.publisher.due(now_ms):
+                self.send_rtcp(data)
+            return
+        if now_ms - self._reported_at < 1_000:
+            return
+        for viewers, sender in self.senders.values():
+            if data := viewers.report(sender, self.stream_id, now_ms) or b"":
+                self._reported_at = now_ms
+                self.send_rtcp(data)
+
+    def send_rtcp(self, plain: bytes) -> None:
+        """Protect and send one compound."""
+        try:
+            self.dtls.pipe.send(self.dtls.protect_rtcp(plain))
+        except (pylibsrtp.Error, ValueError, AttributeError):
+            self._counters.protect_failed += 1
+
+    def move(self, path: bytes) -> None:
+        """The other side nominated another address."""
+        for _, sender in self.senders.values():
+            sender.move(path)
