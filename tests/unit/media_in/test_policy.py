@@ -1,0 +1,79 @@
+"""Every address that a name resolves to is checked, and the checked one is connected to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hub.domain.source_url import check_url
+from hub.media.sources.errors import SourceError
+from hub.media.sources.policy import Resolver, admit
+
+
+def answers(*addresses: str) -> Resolver:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return addresses
+
+    return resolve
+
+
+async def test_the_demuxer_is_given_the_checked_number() -> None:
+    target = await admit(check_url("rtsp://u:p@cam.example/a"), resolve=answers("10.0.0.7", "10.0.0.8"))
+    assert target.url == "rtsp://u:p@10.0.0.7:554/a"
+    assert target.options["rtsp_transport"] == "tcp"
+
+
+async def test_http_keeps_its_name_beside_the_number() -> None:
+    target = await admit(check_url("https://cam.example/a"), resolve=answers("10.0.0.7"))
+    assert target.url == "https://10.0.0.7:443/a"
+    assert target.options["headers"] == "Host: cam.example:443\r\n"
+    assert target.options["verifyhost"] == "cam.example"
+    assert target.options["max_redirects"] == "0"
+    assert target.options["http_proxy"] == ""
+
+
+@pytest.mark.parametrize("bad", ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "::ffff:169.254.169.254"])
+async def test_one_bad_address_among_good_ones_refuses_the_name(bad: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        await admit(check_url("rtsp://cam.example/a"), resolve=answers("10.0.0.7", bad))
+    assert caught.value.id == "source.refused"
+
+
+async def test_an_unknown_name_is_unreachable() -> None:
+    async def unknown(host: str, port: int) -> Sequence[str]:
+        raise OSError("no such name")
+
+    for resolve in (unknown, answers()):
+        with pytest.raises(SourceError) as caught:
+            await admit(check_url("rtsp://cam.example/a"), resolve=resolve)
+        assert caught.value.id == "source.unreachable"
+
+
+@pytest.mark.parametrize("url", ["rtsp://a/", "rtsps://a/", "http://a/", "https://a/", "rtmp://a/"])
+async def test_no_playlist_and_no_file_can_be_reached_through_a_network_source(url: str) -> None:
+    options = (await admit(check_url(url), resolve=answers("10.0.0.7"))).options
+    assert "file" not in options["protocol_whitelist"].split(",")
+    assert not {"hls", "dash", "concat", "sdp"} & set(options["format_whitelist"].split(","))
+
+
+def test_a_target_never_shows_its_password() -> None:
+    from hub.media.sources.policy import Target
+
+    assert "secret" not in repr(Target("rtsp://u:secret@h/", {"headers": "secret"}, "h", 1, "h"))
+
+
+async def test_a_file_is_confined_to_the_demo_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    inside, outside = folder / "a.mp4", tmp_path / "b.mp4"
+    inside.write_bytes(b"x")
+    outside.write_bytes(b"x")
+    (folder / "link.mp4").symlink_to(outside)
+    assert (await admit(check_url(f"file://{inside}", files=True), files=folder)).url == str(inside)
+    refused = [outside, folder / "link.mp4", folder / ".." / "b.mp4", folder, folder / "none.mp4"]
+    for path in refused:
+        with pytest.raises(SourceError) as caught:
+            await admit(check_url(f"file://{path}", files=True), files=folder)
+        assert caught.value.id == "source.refused"
+    with pytest.raises(SourceError):
+        await admit(check_url(f"file://{inside}", files=True), files=None)
