@@ -1,5 +1,5 @@
 // Keys of the page in view, listed under `?`. Nothing fires while someone types or a dialog is open.
-import { onBeforeUnmount, onMounted, shallowReactive } from 'vue'
+import { onBeforeMount, onBeforeUnmount, shallowReactive } from 'vue'
 
 export interface Binding {
   key: string | string[] // KeyboardEvent.key, letters in lower case
@@ -50,7 +50,7 @@ export function press(event: KeyboardEvent): boolean {
 /** Keys that hold while the calling component is mounted. */
 export function useKeys(title: string, bindings: Binding[]): void {
   const scope = { title, bindings }
-  onMounted(() => scopes.push(scope))
+  onBeforeMount(() => scopes.push(scope)) // a parent before its children
   onBeforeUnmount(() => {
     const at = scopes.indexOf(scope)
     if (at >= 0) scopes.splice(at, 1)
