@@ -1,0 +1,119 @@
+"""A real browser against the peer server alone: a camera is seen by WHEP, a member publishes by WHIP and is seen."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from hub.domain.clock import system_clock
+from hub.media.peer.server import PeerServer
+from hub.media.stream import Stream
+from tests.integration.media_kit import feeding
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = [
+    "--no-sandbox", "--headless=new", "--disable-background-networking", "--disable-quic",
+    "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+SCRIPT = """
+async function gathered(pc) {
+  await pc.setLocalDescription(await pc.createOffer());
+  if (pc.iceGatheringState !== 'complete')
+    await new Promise(done => { pc.onicegatheringstatechange = () => pc.iceGatheringState === 'complete' && done(); });
+  return pc.localDescription.sdp;
+}
+async function watch(name, kinds) {
+  const pc = window[name] = new RTCPeerConnection();
+  const began = performance.now();
+  for (const kind of kinds) pc.addTransceiver(kind, {direction: 'recvonly'});
+  const video = document.createElement('video');
+  video.muted = true; video.autoplay = true; document.body.append(video);
+  pc.ontrack = event => { if (event.track.kind === 'video') video.srcObject = event.streams[0]; };
+  window[name + 'First'] = new Promise(done =>
+    video.requestVideoFrameCallback(() => done(performance.now() - began)));
+  await pc.setRemoteDescription({type: 'answer', sdp: await whep(await gathered(pc))});
+}
+async function publish(name) {
+  const pc = window[name] = new RTCPeerConnection();
+  const media = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 640, height: 360}});
+  for (const track of media.getTracks()) pc.addTrack(track, media);
+  await pc.setRemoteDescription({type: 'answer', sdp: await whip(await gathered(pc))});
+}
+async function stats(name) {
+  const found = {};
+  for (const item of (await window[name].getStats()).values())
+    if (item.type === 'inbound-rtp') found[item.kind] = item;
+  return found;
+}
+"""
+
+
+@contextlib.asynccontextmanager
+async def page_of(server: PeerServer, stream: Stream) -> AsyncIterator[Page]:
+    async def whep(sdp: str) -> str:
+        return (await server.whep(stream, sdp, owner="u-1")).sdp
+
+    async def whip(sdp: str) -> str:
+        return (await server.whip(stream, sdp, owner="u-2")).sdp
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        try:
+            page = await browser.new_page()
+            await page.expose_function("whep", whep)
+            await page.expose_function("whip", whip)
+            await page.route("http://localhost/", lambda route: route.fulfill(body="<body></body>"))
+            await page.goto("http://localhost/")
+            await page.add_script_tag(content=SCRIPT)
+            yield page
+        finally:
+            await browser.close()
+
+
+async def grows(page: Page, name: str, kind: str, field: str, by: int) -> dict[str, object]:
+    """Wait until a counter of the receiver grew by so much; the last figures."""
+    first: int | None = None
+    while True:
+        found = (await page.evaluate(f"stats('{name}')")).get(kind, {})
+        value = found.get(field, 0)
+        first = value if first is None else first
+        if value - first >= by:
+            return found  # type: ignore[no-any-return]  # JSON of the browser
+        await asyncio.sleep(0.1)
+
+
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium")]
+
+
+async def test_chromium_plays_a_camera_and_a_late_viewer_starts_from_the_cached_gop() -> None:
+    server = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
+    stream = Stream("cam-1", clock=system_clock, expects=("h264",))
+    try:
+        async with feeding(stream), page_of(server, stream) as page, asyncio.timeout(60):
+            await page.evaluate("watch('a', ['video'])")
+            await grows(page, "a", "video", "framesDecoded", 50)
+            await page.evaluate("watch('b', ['video'])")
+            assert await page.evaluate("bFirst") > 0
+            found = await grows(page, "b", "video", "framesDecoded", 50)
+            assert found["freezeCount"] == 0
+        assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
+    finally:
+        await server.close()
+
+
+async def test_chromium_publishes_and_is_seen_and_heard() -> None:
+    server = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
+    stream = Stream("mem-1", clock=system_clock)
+    try:
+        async with page_of(server, stream) as page, asyncio.timeout(60):
+            await page.evaluate("publish('p')")
+            await page.evaluate("watch('v', ['audio', 'video'])")
+            await grows(page, "v", "video", "framesDecoded", 30)
+            await grows(page, "v", "audio", "packetsReceived", 50)
+        assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
+    finally:
+        await server.close()
