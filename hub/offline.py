@@ -49,7 +49,7 @@ async def list_cameras(ctx: Context) -> list[str]:
     lines: list[str] = []
     cursor: str | None = None
     while True:
-        page = await cameras.list_cameras(ctx, SYSTEM, cameras.NoStates(), cursor=cursor, limit=200)
+        page = await cameras.list_cameras(ctx, SYSTEM, cameras.NoStates(), after=cursor, limit=200)
         lines += [f"{item.id}  {item.unit}  {item.scheme}  {item.name}" for item in page.items]
         if (cursor := page.next) is None:
             return lines
@@ -101,7 +101,7 @@ async def score_run(ctx: Context, run: str, language: str) -> tuple[bytes, str]:
             raise NotFound("drill.none", "no drill has ended yet")
         run = ended[0]
     sheet = await scores.score_run(ctx, run)
-    return sheet.data, scores.render(sheet, language)
+    return sheet.to_bytes(), scores.render(sheet, language)
 
 
 def _first(error: ValidationError) -> Invalid:

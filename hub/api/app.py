@@ -26,6 +26,7 @@ from hub.services.access import SYSTEM
 from hub.services.cameras import CameraStates, NoStates
 from hub.services.context import Context
 from hub.services.dispatch import watch_overdue
+from hub.services.drills import run_injector
 from hub.services.events import run_appender
 from hub.services.rules import publish_rules
 from hub.services.units import NobodyOnline, Online
@@ -142,6 +143,7 @@ def _own_tasks(ctx: Context) -> list[BackgroundTask]:
     return [
         BackgroundTask("log/appender", lambda: run_appender(ctx)),
         BackgroundTask("orders/overdue", lambda: watch_overdue(ctx)),
+        BackgroundTask("drills/injects", lambda: run_injector(ctx)),
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from drills.document import DocumentError
@@ -257,8 +258,8 @@ async def run_injector(ctx: Context) -> None:
     while True:
         try:
             await inject_due(ctx)
-        except Exception:
-            log.exception("drill.injector_failed")  # a database away for a while must not end the drill
+        except SQLAlchemyError as error:  # a database that is away for a moment must not end the drill
+            log.warning("drill.injector_failed", error=type(error).__name__)
         await asyncio.sleep(INJECTOR_PERIOD_S)
 
 

@@ -24,6 +24,7 @@ from hub.domain.units import UnitTree
 from hub.services.access import SYSTEM, require
 from hub.services.context import Actor, Context
 from hub.services.drills import centre, reachable
+from hub.services.events import append_waiting
 from hub.services.units import tree
 from hub.store import drills as store
 from hub.store import log as event_log
@@ -35,8 +36,6 @@ __all__ = ["compute", "get_sheet", "render", "score_run"]
 log: Final = structlog.get_logger(__name__)
 PAGE: Final = 1_000
 MOST_EVENTS: Final = 200_000
-LOG_WAIT_S: Final = 5.0
-_LOG_LOOK_S: Final = 0.05
 
 
 async def score_run(ctx: Context, run: RunId, actor: Actor = SYSTEM) -> Sheet:
@@ -49,7 +48,7 @@ async def score_run(ctx: Context, run: RunId, actor: Actor = SYSTEM) -> Sheet:
     require(actor, Right.DRILL_RUN)
     async with ctx.reading() as db:
         step(RunState((await reachable(ctx, db, actor, run)).state), RunMove.SCORE)
-    await _wait_for_log(ctx, run)
+    await _need_log(ctx, run)
     async with ctx.reading() as db:
         row = await reachable(ctx, db, actor, run)
         events = await _events(db, run)
@@ -96,13 +95,14 @@ def _shown(data: bytes, units: UnitTree) -> dict[str, Any]:
     return sheet | {"sheet_sha256": hashlib.sha256(data).hexdigest()}
 
 
-async def _wait_for_log(ctx: Context, run: RunId) -> None:
-    """The run's end is on its way into the log by the appender; with it, everything before it."""
-    for _ in range(int(LOG_WAIT_S / _LOG_LOOK_S)):
+async def _need_log(ctx: Context, run: RunId) -> None:
+    """The run's end, and so everything before it, must be in the log; what waits for the appender is appended now."""
+    for attempt in range(2):
         async with ctx.reading() as db:
             if await store.last_of(db, ENDED, run) is not None:
                 return
-        await asyncio.sleep(_LOG_LOOK_S)
+        if attempt == 0:
+            await append_waiting(ctx)
     raise Unavailable("log.behind", "the log has not caught up with the end of this run; try again")
 
 

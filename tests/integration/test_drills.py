@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select, update
 
 from drills.score import Sheet
+from hub import offline
 from hub.demo.town import DRILLS, ensure_town
-from hub.domain.errors import Conflict, Forbidden, HubError, Invalid, NotFound, Unavailable
+from hub.domain.errors import Conflict, Forbidden, HubError, Invalid, NotFound
 from hub.domain.events import Envelope, NodeLost
 from hub.services import accounts, dispatch, drills, incidents, scores
 from hub.services.access import SYSTEM
@@ -296,15 +297,14 @@ async def test_a_rubric_bent_in_the_database_after_the_plan_is_refused(data: Pat
         assert caught.value.id == "drill.frozen"
 
 
-async def test_a_log_that_has_not_caught_up_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_command_line_scores_without_a_running_hub_by_appending_what_waits(data: Path) -> None:
     clock = TestClock()
     async with hub(data, clock) as ctx:
         run = await planned(ctx)
         await play(ctx, clock, run.id)
-        monkeypatch.setattr(scores, "LOG_WAIT_S", 0.1)
-        with pytest.raises(Unavailable) as caught:
-            await scores.score_run(ctx, run.id)
-        assert caught.value.id == "log.behind"
+        sheet, text = await offline.score_run(ctx, "last", "en")
+        assert json.loads(sheet)["points"] == "17.50"
+        assert f"({run.id})" in text
 
 
 async def test_an_erased_payload_leaves_the_old_sheet_and_says_why_there_is_no_new_one(data: Path) -> None:
