@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from drills.document import DocumentError
 from drills.rubric import Rubric, parse_rubric
 from drills.scenario import Scenario, parse_scenario
 from hub.domain.drill import RunMove, RunState, step
-from hub.domain.errors import Forbidden, Invalid, NotFound, TooMany
+from hub.domain.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from hub.domain.events import DrillEnded, DrillInjected, DrillPlanned, DrillStarted
 from hub.domain.ids import IncidentId, RunId, UnitId, new_id
 from hub.domain.roles import Right
@@ -103,12 +103,19 @@ def _invalid(id: str, error: DocumentError) -> Invalid:
 
 
 async def add_scenario(ctx: Context, actor: Actor, *, text: str, rubric: str) -> ScenarioView:
-    """Keep a scenario with its rubric; one of the same id is replaced, which no run feels: each has its own copy.
+    """Keep a scenario with its rubric. One that is kept is never rewritten: a changed one needs an id of its own.
 
-    Raises Invalid (``scenario.invalid``, ``rubric.invalid``), TooMany (``scenario.too_many``).
+    Raises Invalid (``scenario.invalid``, ``rubric.invalid``), Conflict (``scenario.exists``, unless it is the very
+    same text), TooMany (``scenario.too_many``).
     """
     require(actor, Right.DRILL_RUN)
-    now = ctx.clock()
+    try:
+        return await _add_scenario(ctx, actor, text, rubric)
+    except IntegrityError:  # on PostgreSQL two may reach for the same id
+        raise Conflict("scenario.exists", "there is a scenario of this id already; choose another") from None
+
+
+async def _add_scenario(ctx: Context, actor: Actor, text: str, rubric: str) -> ScenarioView:
     sheet = read_rubric(rubric)
     async with ctx.sessions.begin() as db:
         units = await tree(ctx, db)
@@ -118,17 +125,25 @@ async def add_scenario(ctx: Context, actor: Actor, *, text: str, rubric: str) ->
             message = f"the rubric given is {sheet.id!r}, not {scenario.rubric!r}"
             raise Invalid("scenario.invalid", message, line=line, column=column, field="rubric")
         _need_units(units, actor, scenario.units)
-        row = await db.get(ScenarioRow, scenario.id, with_for_update=True)
-        if row is None:
-            if await store.scenario_count(db) >= MOST_SCENARIOS:
-                raise TooMany("scenario.too_many", f"at most {MOST_SCENARIOS} scenarios are kept")
-            row = ScenarioRow(id=scenario.id)
-            db.add(row)
-        else:
-            _need_units(units, actor, row.units)
-        row.title, row.text, row.rubric, row.sha256 = scenario.title, text, rubric, scenario.sha256
-        row.units, row.injects, row.items = list(scenario.units), len(scenario.injects), len(sheet.items)
-        row.added_at, row.added_by = now, actor.id
+        if (kept := await db.get(ScenarioRow, scenario.id)) is not None:
+            if (kept.text, kept.rubric) != (text, rubric):
+                raise Conflict("scenario.exists", f"there is a scenario {scenario.id!r} already; choose another id")
+            return _scenario_view(kept)
+        if await store.scenario_count(db) >= MOST_SCENARIOS:
+            raise TooMany("scenario.too_many", f"at most {MOST_SCENARIOS} scenarios are kept")
+        row = ScenarioRow(
+            id=scenario.id,
+            title=scenario.title,
+            text=text,
+            rubric=rubric,
+            sha256=scenario.sha256,
+            units=list(scenario.units),
+            injects=len(scenario.injects),
+            items=len(sheet.items),
+            added_at=ctx.clock(),
+            added_by=actor.id,
+        )
+        db.add(row)
         await db.flush()
         return _scenario_view(row)
 

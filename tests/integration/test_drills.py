@@ -274,14 +274,16 @@ async def test_a_bad_file_is_refused_with_line_and_column(
         assert (caught.value.details["line"], caught.value.details["column"]) == where
 
 
-async def test_a_scenario_changed_later_does_not_change_a_planned_run(data: Path) -> None:
-    clock = TestClock()
-    async with hub(data, clock) as ctx:
-        run = await planned(ctx)
-        await drills.add_scenario(ctx, SYSTEM, text=SCENARIO, rubric=RUBRIC.replace("180s", "1s"))
-        await play(ctx, clock, run.id)
-        await catch_up(ctx)
-        assert marks(await scores.score_run(ctx, run.id))["signed"] == ("scored", "10.00")
+async def test_a_kept_scenario_is_never_rewritten(data: Path) -> None:
+    async with hub(data, TestClock()) as ctx:
+        await planned(ctx)
+        again = await drills.add_scenario(ctx, SYSTEM, text=SCENARIO, rubric=RUBRIC)
+        assert again.id == "s"
+        with pytest.raises(Conflict) as caught:
+            await drills.add_scenario(ctx, SYSTEM, text=SCENARIO, rubric=RUBRIC.replace("180s", "1s"))
+        assert caught.value.id == "scenario.exists"
+        kept = {scenario.id: scenario for scenario in await drills.list_scenarios(ctx, SYSTEM)}["s"]
+        assert (kept.text, kept.rubric) == (SCENARIO, RUBRIC)
 
 
 async def test_a_rubric_bent_in_the_database_after_the_plan_is_refused(data: Path) -> None:

@@ -25,10 +25,7 @@ async def list_scenarios(ctx: ContextDep, actor: Reader) -> dict[str, list[Scena
 
 @router.post("/scenarios", status_code=201, response_model=schemas.Scenario)
 async def add_scenario(body: schemas.NewScenario, ctx: ContextDep, actor: Organiser) -> ScenarioView:
-    """Add a scenario with its rubric, or replace the one of its id.
-
-    422 `scenario.invalid`, `rubric.invalid`, both with line and column.
-    """
+    """Add a scenario with its rubric: 409 `scenario.exists`; 422 `scenario.invalid`, `rubric.invalid` with the line."""
     return await drills.add_scenario(ctx, actor, text=body.text, rubric=body.rubric)
 
 
