@@ -86,7 +86,7 @@ async def order_views(ctx: Context, db: AsyncSession, rows: Sequence[OrderRow]) 
 
 async def _titles(db: AsyncSession, ids: set[IncidentId]) -> dict[IncidentId, str]:
     rows = await db.execute(select(IncidentRow.id, IncidentRow.title).where(IncidentRow.id.in_(ids)))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _step(row: OrderStepRow, by: dict[str, str]) -> StepView:

@@ -50,7 +50,7 @@ async def names(db: AsyncSession, ids: Collection[CameraId | None]) -> dict[Came
     wanted = {id for id in ids if id}
     if not wanted:
         return {}
-    return dict((await db.execute(select(CameraRow.id, CameraRow.name).where(CameraRow.id.in_(wanted)))).tuples().all())
+    return dict((await db.execute(select(CameraRow.id, CameraRow.name).where(CameraRow.id.in_(wanted)))).all())
 
 
 async def watched(db: AsyncSession, ids: Collection[CameraId]) -> set[CameraId]:
@@ -83,4 +83,4 @@ async def rules(
 async def rule_names(db: AsyncSession, ids: Collection[RuleId]) -> dict[RuleId, str]:
     """Names of these rules, removed ones too."""
     query = select(RuleRow.id, RuleRow.name).where(RuleRow.id.in_(set(ids)))
-    return dict((await db.execute(query)).tuples().all())
+    return dict((await db.execute(query)).all())

@@ -114,7 +114,7 @@ async def read(
     if units is not None:
         query = query.where(LogRow.unit.in_(units))
     query = query.order_by(LogRow.seq.desc() if newest else LogRow.seq).limit(limit)
-    found = [_envelope(row, data) for row, data in (await db.execute(query)).tuples()]
+    found = [_envelope(row, data) for row, data in (await db.execute(query))]
     return found[::-1] if newest else found
 
 

@@ -25,7 +25,7 @@ async def names(db: AsyncSession, ids: Collection[UserId | None]) -> dict[str, s
     if not wanted:
         return {}
     rows = await db.execute(select(UserRow.id, UserRow.name).where(UserRow.id.in_(wanted)))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def user_named(db: AsyncSession, username: str) -> UserRow | None:
@@ -53,7 +53,7 @@ async def users_of(db: AsyncSession, unit: UnitId) -> Sequence[UserRow]:
 async def session_user(db: AsyncSession, token_hash: str) -> tuple[SessionRow, UserRow] | None:
     """A session and its user, by the hash of the token."""
     query = select(SessionRow, UserRow).join(UserRow, UserRow.id == SessionRow.user)
-    found = (await db.execute(query.where(SessionRow.token_hash == token_hash))).tuples().first()
+    found = (await db.execute(query.where(SessionRow.token_hash == token_hash))).first()
     return None if found is None else (found[0], found[1])
 
 
