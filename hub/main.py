@@ -9,13 +9,13 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import structlog
 
 from hub import logs
-from hub.bus import redis_server
+from hub.bus import redis_server, registry
 from hub.bus.connection import connect
 from hub.domain.clock import system_clock
 from hub.domain.errors import Conflict, HubError, Unavailable
@@ -24,6 +24,11 @@ from hub.secrets import internal_token, prepare_data_folder
 from hub.settings import Settings
 from hub.supervisor import EX_CONFIG, Child, ChildFailed, keep
 from hub.tls import Tls
+from signaling.wire import MAX_CLIENT_BYTES
+
+if TYPE_CHECKING:  # what only one role needs is imported by that role: the relay never loads the database
+    from hub.bus.internal_http import Server
+    from hub.services.context import Context
 
 READY_S: Final = 60.0
 POLL_S: Final = 0.1
@@ -124,20 +129,29 @@ def check_ports(settings: Settings) -> None:
 
 async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce: Callable[[float], None]) -> None:
     """Wait until the interface and a relay answer, then announce how long it took."""
-    verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(tls.certificate)) if tls else True
+    verify: ssl.SSLContext | bool = True
+    if tls:
+        verify = ssl.create_default_context(cafile=str(tls.certificate))
+        verify.check_hostname = False  # the operator's certificate may name another host; this is our own process
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
     url = f"{'https' if tls else 'http'}://{host}:{settings.port}/readyz"
-    if isinstance(verify, ssl.SSLContext):
-        verify.check_hostname = False  # the operator's certificate may name another host; this is our own process
-    deadline = asyncio.get_running_loop().time() + READY_S
-    async with httpx.AsyncClient(verify=verify, trust_env=False) as client:
-        while asyncio.get_running_loop().time() < deadline:
-            with contextlib.suppress(httpx.HTTPError):
-                if (await client.get(url, params={"relay": "1"})).status_code == httpx.codes.OK:
-                    announce((system_clock() - started) / 1000)
-                    return
-            await asyncio.sleep(POLL_S)
-    log.error("not ready in time; see the logs", seconds=READY_S, folder=str(settings.data / "logs"))
+    redis = connect(settings.redis, name="supervisor")
+    try:
+        async with asyncio.timeout(READY_S), httpx.AsyncClient(verify=verify, trust_env=False) as client:
+            while not await _answers(client, url) or not await registry.nodes(redis, "relay"):  # noqa: ASYNC110  other processes
+                await asyncio.sleep(POLL_S)
+        announce((system_clock() - started) / 1000)
+    except TimeoutError:
+        log.error("not ready in time; see the logs", seconds=READY_S, folder=str(settings.data / "logs"))
+    finally:
+        await redis.aclose()
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
 
 
 # one role -----------------------------------------------------------------------------------------
@@ -184,6 +198,71 @@ async def _until_stopped(work: Awaitable[None]) -> None:
             await task
 
 
+async def api(settings: Settings, tls: Tls | None) -> None:
+    """The api role: database, REST, /ws, WHEP and WHIP doors, console."""
+    import uvicorn
+
+    from hub.api.app import create_app
+    from hub.bus.internal_http import Server
+    from hub.services.context import make_context
+    from hub.store.migrate import migrate
+
+    await migrate(settings)
+    redis = connect(settings.redis, name="api")
+    ctx = make_context(settings, redis=redis)
+    try:
+        await populate(ctx)
+        app = create_app(ctx)
+        server = Server(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                ws="websockets-sansio",
+                ws_max_size=MAX_CLIENT_BYTES,
+                ws_per_message_deflate=False,
+                http="h11",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=2_000,
+                timeout_graceful_shutdown=3,
+                ssl_certfile=tls.certificate if tls else None,
+                ssl_keyfile=tls.key if tls else None,
+            )
+        )
+        await serve_until_cancelled(server)
+    finally:
+        await ctx.close()
+        await redis.aclose()
+
+
+async def populate(ctx: "Context") -> None:
+    """Whoever and whatever must be there before the first request."""
+    if ctx.settings.demo:
+        from hub.demo.town import ensure_town
+
+        await ensure_town(ctx)
+    else:
+        from hub.first_start import ensure_first_people
+
+        await ensure_first_people(ctx)
+
+
+async def serve_until_cancelled(server: "Server") -> None:
+    """Run uvicorn; when this task is cancelled let it say goodbye to its clients first."""
+    task = asyncio.create_task(server.serve(), name="http")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await task
+        raise
+    except SystemExit:  # uvicorn's way to say that it could not listen; it has logged why
+        raise Unavailable("http.failed", "the interface could not listen (the reason stands above)") from None
+
+
 async def relay(settings: Settings) -> None:
     """The relay role."""
     from hub.media.node import run_relay
@@ -204,3 +283,12 @@ async def vision(settings: Settings) -> None:
         await run_vision(settings, node_id=new_id("vision"), token=internal_token(settings), redis=redis)
     finally:
         await redis.aclose()
+
+
+async def demo_cameras(settings: Settings) -> None:
+    """The demo town's cameras: real RTSP from films encoded once."""
+    from hub.demo.cameras import run_cameras
+    from hub.demo.scenes import ensure_scenes
+
+    files = await asyncio.to_thread(ensure_scenes, settings.data / "demo" / "scenes")
+    await run_cameras(files, "127.0.0.1", settings.rtsp_port)

@@ -81,7 +81,7 @@ async def serve(routes: Sequence[BaseRoute], *, token: str, host: str, port: int
     except OSError as error:
         listener.close()
         raise Unavailable("internal.port_taken", f"internal HTTP cannot listen on {host}:{port}: {error}") from None
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             app(routes, token),
             lifespan="off",
@@ -106,7 +106,7 @@ async def serve(routes: Sequence[BaseRoute], *, token: str, host: str, port: int
         await task  # at most a second: timeout_graceful_shutdown
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn inside a process whose signals belong to the composition root."""
 
     def __init__(self, config: uvicorn.Config) -> None:
