@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hub.domain.ids import CameraId
+from hub.domain.ids import CameraId, UnitId
 from hub.store.tables import CameraRow, RuleRow
 
 CHUNK: Final = 500  # SQLite bounds the variables of a statement
@@ -32,3 +32,13 @@ async def watched_sources(db: AsyncSession) -> dict[CameraId, str]:
         .distinct()
     )
     return dict((await db.execute(query)).tuples().all())
+
+
+async def units_of(db: AsyncSession, ids: Iterable[CameraId]) -> dict[CameraId, UnitId]:
+    """Unit by camera, of those among ``ids`` that were not removed."""
+    found: dict[CameraId, UnitId] = {}
+    rest = iter(ids)
+    while chunk := list(islice(rest, CHUNK)):
+        query = select(CameraRow.id, CameraRow.unit).where(CameraRow.id.in_(chunk), CameraRow.removed_at.is_(None))
+        found.update((await db.execute(query)).tuples().all())
+    return found

@@ -1,0 +1,83 @@
+"""Puts the live half of an api process together: what ``create_app`` is given, and what runs beside it."""
+
+from dataclasses import dataclass
+
+from hub.api.app import BackgroundTask
+from hub.api.fanout import Fanout
+from hub.bus import registry
+from hub.bus.relay_wire import NodeInfo
+from hub.bus.relays import Relays
+from hub.services.attendance import Attendance
+from hub.services.context import Context
+from hub.services.media import Media
+from hub.services.placements import Placements
+from hub.services.presence import Presence
+from hub.services.reports import Reports
+from hub.services.states import StreamBook
+
+
+@dataclass(frozen=True)
+class Live:
+    """Pass ``states``, ``online``, ``parts`` and ``tasks`` to ``create_app``; ``close`` it when the application is."""
+
+    states: StreamBook
+    online: Presence
+    fanout: Fanout
+    media: Media
+    placements: Placements
+    reports: Reports
+    attendance: Attendance
+    relays: Relays
+    node: str
+    ctx: Context
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What routes ask for by class."""
+        return (self.fanout, self.media, self.placements)
+
+    @property
+    def tasks(self) -> tuple[BackgroundTask, ...]:
+        """Everything that runs as long as the application does."""
+        return (
+            BackgroundTask("live/fanout", self.fanout.run),
+            BackgroundTask("live/placements", self.placements.run),
+            BackgroundTask("live/reports", self.reports.run),
+            BackgroundTask("live/attendance", self.attendance.run),
+            BackgroundTask("live/heartbeat", self._heartbeat),
+        )
+
+    async def _heartbeat(self) -> None:
+        redis, since = self.ctx.redis, self.ctx.clock()
+        if redis is None:
+            raise RuntimeError("the live half needs Redis")
+
+        def describe() -> NodeInfo:
+            return NodeInfo(id=self.node, role="api", url="", since=since, seen_at=self.ctx.clock())
+
+        await registry.heartbeat(redis, describe)
+
+    async def close(self) -> None:
+        """Close the connections to the relays."""
+        await self.relays.close()
+
+
+def make_live(ctx: Context, *, token: str, node: str) -> Live:
+    """Put it together. ``token`` is the installation's internal token, ``node`` this process's name."""
+    relays = Relays(token)
+    book = StreamBook(ctx.clock)
+    presence = Presence(node, ctx.clock)
+    placements = Placements(ctx, relays, book)
+    media = Media(ctx, placements, relays)
+    return Live(
+        states=book,
+        online=presence,
+        fanout=Fanout(ctx, media, book, presence),
+        media=media,
+        placements=placements,
+        reports=Reports(ctx, media, token, node=node),
+        attendance=Attendance(ctx, media, presence),
+        relays=relays,
+        node=node,
+        ctx=ctx,
+    )

@@ -1,0 +1,317 @@
+"""Sessions of viewers and publishers: who may have which stream, on which relay; and taking them away again.
+
+Every session is noted in Redis under its id, and under what it hangs on: the sign-in, the conference member, the
+stage, the camera. When one of these goes, its sessions end. The owner that a relay is told is the sign-in, so that
+signing out of one browser leaves the others alone.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+from redis.asyncio import Redis
+
+from hub.bus.connection import BUS_ERRORS
+from hub.bus.relay_wire import AnswerOut, NodeInfo, OfferIn
+from hub.bus.relays import Relays
+from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable
+from hub.domain.events import CameraViewed
+from hub.domain.ids import CameraId, ConferenceId, MemberId, StreamId
+from hub.domain.roles import Right
+from hub.services import conferences
+from hub.services.access import require
+from hub.services.accounts import SignedInAs
+from hub.services.cameras import reachable
+from hub.services.conference_change import stage_key
+from hub.services.conference_view import get_conference
+from hub.services.context import Context
+from hub.services.placements import Placements
+from hub.store import conferences as conference_store
+from hub.store import people, signins
+from hub.store.outbox import record
+from hub.store.tables import CameraRow
+
+log: Final = structlog.get_logger(__name__)
+
+SESSION_KEY: Final = "media:{id}"
+PUBLISHING_KEY: Final = "publishing:{member}"
+INDEX_KEY: Final = "media-of:{key}"
+KEEP_S: Final = 24 * 3_600
+SIGN_IN: Final = "s-"
+
+
+class Noted(BaseModel):
+    """What is kept of a session."""
+
+    model_config = ConfigDict(frozen=True)
+    node: str
+    url: str
+    owner: str
+    stream: str
+    publishes: bool
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A new session: its id and the relay's answer."""
+
+    session: str
+    sdp: str
+
+
+class Media:
+    """One per api process."""
+
+    def __init__(self, ctx: Context, placements: Placements, relays: Relays) -> None:
+        self._ctx = ctx
+        self._placements = placements
+        self._relays = relays
+
+    # opening --------------------------------------------------------------------------------------
+
+    async def watch_camera(self, who: SignedInAs, camera: CameraId, sdp: str) -> Answered:
+        """A viewer of a camera within reach; recorded as ``camera.viewed``.
+
+        Raises NotFound (``camera.unknown``), Unavailable (``relay.none``), Invalid (``sdp.invalid`` …).
+        """
+        require(who.actor, Right.CAMERA_WATCH)
+        async with self._ctx.reading() as db:
+            await reachable(self._ctx, db, who.actor, camera)
+        answer = await self._watch_camera(who, camera, sdp, keys=(camera,))
+        await self._viewed(who, camera, None)
+        return answer
+
+    async def watch_stage(self, who: SignedInAs, conference: ConferenceId, sdp: str) -> Answered:
+        """A viewer of the camera on the stage: members see it even where the camera is out of their reach.
+
+        Raises NotFound, Conflict (``conference.not_in``, ``conference.ended``, ``conference.stage_empty``).
+        """
+        member = await conferences.publisher(self._ctx, who.actor, conference)
+        camera = (await get_conference(self._ctx, who.actor, conference)).stage
+        if camera is None:
+            raise Conflict("conference.stage_empty", "no camera is on the stage")
+        answer = await self._watch_camera(who, camera, sdp, keys=(camera, member.id, stage_key(conference)))
+        await self._viewed(who, camera, conference)
+        return answer
+
+    async def watch_member(self, who: SignedInAs, conference: ConferenceId, member: MemberId, sdp: str) -> Answered:
+        """A viewer of another member. Raises NotFound (``conference.member_unknown``), Conflict (not publishing)."""
+        mine = await conferences.publisher(self._ctx, who.actor, conference)
+        seen = await get_conference(self._ctx, who.actor, conference)
+        other = next((found for found in seen.members if found.id == member), None)
+        if other is None:
+            raise NotFound("conference.member_unknown", "no such member")
+        node = await self._placements.where(member)
+        if node is None:
+            raise Conflict("conference.not_publishing", "this member sends nothing yet")
+        try:
+            out = await self._relays.whep(node.url, member, self._offer(who, sdp, label=mine.id))
+        except NotFound:
+            raise Conflict("conference.not_publishing", "this member sends nothing yet") from None
+        return await self._note(who, node, member, out, keys=(mine.id,))
+
+    async def publish(self, who: SignedInAs, conference: ConferenceId, sdp: str) -> Answered:
+        """A member's own camera and microphone. Raises NotFound, Conflict, Unavailable (``relay.none``), Invalid."""
+        mine = await conferences.publisher(self._ctx, who.actor, conference)
+        for last in (False, True):
+            node = await self._placements.place(mine.id)
+            try:
+                out = await self._relays.whip(node.url, mine.id, self._offer(who, sdp, label=mine.id))
+                break
+            except Unavailable as error:
+                if error.id == "relay.none":
+                    self._placements.suspect(node)
+                if last:
+                    raise
+        with contextlib.suppress(*BUS_ERRORS):  # noting the session fails then, too, and says so
+            await self._redis.set(PUBLISHING_KEY.format(member=mine.id), out.session, ex=KEEP_S)
+        return await self._note(who, node, mine.id, out, keys=(mine.id,), publishes=True)
+
+    async def _watch_camera(self, who: SignedInAs, camera: CameraId, sdp: str, *, keys: Sequence[str]) -> Answered:
+        offer = self._offer(who, sdp, label=camera)
+        node = await self._placements.open_camera(camera)
+        try:
+            out = await self._relays.whep(node.url, camera, offer)
+        except NotFound:  # the relay has forgotten it
+            node = await self._placements.open_camera(camera, anew=True)
+            out = await self._relays.whep(node.url, camera, offer)
+        except Unavailable as error:
+            if error.id != "relay.none":
+                raise
+            self._placements.suspect(node)
+            node = await self._placements.open_camera(camera)
+            out = await self._relays.whep(node.url, camera, offer)
+        return await self._note(who, node, camera, out, keys=keys)
+
+    def _offer(self, who: SignedInAs, sdp: str, *, label: str) -> OfferIn:
+        return OfferIn(sdp=sdp, owner=owner_key(who.session), label=label)
+
+    async def _note(
+        self,
+        who: SignedInAs,
+        node: NodeInfo,
+        stream: StreamId,
+        out: AnswerOut,
+        *,
+        keys: Sequence[str],
+        publishes: bool = False,
+    ) -> Answered:
+        owner = owner_key(who.session)
+        hangs_on = (owner, *keys)
+        noted = Noted(node=node.id, url=node.url, owner=owner, stream=stream, publishes=publishes, keys=hangs_on)
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(SESSION_KEY.format(id=out.session), noted.model_dump_json(), ex=KEEP_S)
+                for key in hangs_on:
+                    pipe.sadd(INDEX_KEY.format(key=key), out.session)
+                    pipe.expire(INDEX_KEY.format(key=key), KEEP_S)
+                await pipe.execute()
+        except BUS_ERRORS:  # a session that cannot be taken away again is not given
+            await self._relays.end_session(node.url, out.session)
+            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+        if not await self._still_signed_in(who):  # signed out while the relay answered
+            await self._end(out.session, noted)
+            raise Unauthenticated("session.none", "nobody is signed in any more")
+        return Answered(out.session, out.sdp)
+
+    async def _still_signed_in(self, who: SignedInAs) -> bool:
+        async with self._ctx.reading() as db:
+            return await people.session_user(db, who.session) is not None
+
+    async def _viewed(self, who: SignedInAs, camera: CameraId, conference: ConferenceId | None) -> None:
+        async with self._ctx.sessions.begin() as db:
+            row = await db.get_one(CameraRow, camera)
+            event = CameraViewed(by=who.actor.id, conference=conference)
+            record(db, event, unit=row.unit, ref=camera, at=self._ctx.clock())
+
+    # ending ---------------------------------------------------------------------------------------
+
+    async def end(self, who: SignedInAs, session: str) -> None:
+        """End one of one's own sessions. Raises NotFound (``media.session_unknown``) for those of others, too."""
+        noted = await self._noted(session)
+        if noted is None or noted.owner != owner_key(who.session):
+            raise NotFound("media.session_unknown", "no such session")
+        await self._end(session, noted)
+
+    async def forget(self, session: str) -> None:
+        """The relay says that this session has ended."""
+        if (noted := await self._noted(session)) is not None:
+            await self._unnote(session, noted)
+
+    async def gone(self, key: str) -> None:
+        """End every session that hangs on this: a member, a stage, a camera, a sign-in."""
+        try:
+            sessions = [str(each) for each in await self._redis.smembers(INDEX_KEY.format(key=key))]
+        except BUS_ERRORS as error:
+            log.warning("media.not_withdrawn", key=key, error=str(error))
+            return
+        for session in sessions:
+            if (noted := await self._noted(session)) is not None:
+                await self._end(session, noted)
+
+    async def signed_out(self, session: str) -> None:
+        """End every session of a sign-in, on all relays, noted or not."""
+        owner = owner_key(session)
+        await self.gone(owner)
+        try:
+            alive = await self._placements.relays_alive()
+        except Unavailable:
+            return
+
+        async def tell(node: NodeInfo) -> None:
+            try:
+                await self._relays.end_owner(node.url, owner)
+            except HubError as error:
+                log.warning("media.not_withdrawn", relay=node.id, error=error.id)
+
+        async with asyncio.TaskGroup() as group:
+            for node in alive:
+                group.create_task(tell(node), name=f"withdraw/{node.id}")
+
+    async def dropped_stream(self, stream: StreamId) -> None:
+        """A member's stream is over: the relay forgets it, and its viewers' sessions end."""
+        await self._placements.drop(stream)
+
+    async def audit(self) -> int:
+        """End sessions whose sign-in or member is gone, in case nobody told us; return how many of these were."""
+        owners, members = await self._keys(SIGN_IN), await self._keys("mem-")
+        if not owners and not members:
+            return 0
+        async with self._ctx.reading() as db:
+            valid = {owner_key(key) for key in await signins.valid(db, self._ctx.clock())}
+            valid |= {member.id for member in await conference_store.present(db)}
+        gone = [key for key in (*owners, *members) if key not in valid]
+        for key in gone:
+            await self.gone(key)
+        return len(gone)
+
+    async def tend_members(self) -> None:
+        """Note members as silent whose relay has died: it could not say so."""
+        async with self._ctx.reading() as db:
+            publishing = [member.id for member in await conference_store.present(db) if member.publishing]
+        for member in publishing:
+            if await self._placements.where(member) is None:
+                with contextlib.suppress(NotFound, Conflict):
+                    await conferences.mark_silent(self._ctx, member)
+
+    async def _keys(self, prefix: str) -> list[str]:
+        pattern = INDEX_KEY.format(key=f"{prefix}*")
+        try:
+            found = [key async for key in self._redis.scan_iter(match=pattern, count=500)]
+        except BUS_ERRORS:
+            return []
+        return [key.removeprefix(INDEX_KEY.format(key="")) for key in found]
+
+    async def _end(self, session: str, noted: Noted) -> None:
+        try:
+            await self._relays.end_session(noted.url, session)
+        except HubError as error:  # the relay is gone, and the session with it
+            log.info("media.end_failed", relay=noted.node, error=error.id)
+        await self._unnote(session, noted)
+
+    async def _noted(self, session: str) -> Noted | None:
+        try:
+            text = await self._redis.get(SESSION_KEY.format(id=session))
+            return None if text is None else Noted.model_validate_json(text)
+        except (*BUS_ERRORS, ValidationError):
+            return None
+
+    async def _unnote(self, session: str, noted: Noted) -> None:
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.delete(SESSION_KEY.format(id=session))
+                for key in noted.keys:
+                    pipe.srem(INDEX_KEY.format(key=key), session)
+                await pipe.execute()
+        except BUS_ERRORS:
+            return  # runs out by itself
+        if noted.publishes:
+            await self._silent(session, noted.stream)
+
+    async def _silent(self, session: str, member: MemberId) -> None:
+        """A member's publishing session is over; unless the page has loaded again and another took its place."""
+        key = PUBLISHING_KEY.format(member=member)
+        try:
+            if await self._redis.get(key) != session:
+                return
+            await self._redis.delete(key)
+        except BUS_ERRORS:
+            return
+        with contextlib.suppress(NotFound, Conflict):  # the conference has ended
+            await conferences.mark_silent(self._ctx, member)
+
+    @property
+    def _redis(self) -> Redis:
+        if self._ctx.redis is None:
+            raise Unavailable("bus.lost", "Redis is not configured")
+        return self._ctx.redis
+
+
+def owner_key(session: str) -> str:
+    """The name of a sign-in as relays know it: enough of its hash to be its own, useless as a key."""
+    return SIGN_IN + session[:32]
