@@ -35,7 +35,7 @@ maxmemory-policy noeviction
 maxclients 1024
 client-output-buffer-limit pubsub 16mb 4mb 30
 loglevel warning
-logfile ""
+logfile {log}
 user default on nopass ~* &* +@all -@scripting
 """
 
@@ -69,7 +69,7 @@ def prepare(settings: Settings) -> Path:
     for private in {folder, socket.parent}:
         _private_folder(private)
     path = configuration(settings)
-    text = CONFIG.format(socket=quoted(socket), folder=quoted(folder))
+    text = CONFIG.format(socket=quoted(socket), folder=quoted(folder), log=quoted(folder / "redis.log"))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(descriptor, 0o600)
