@@ -203,6 +203,8 @@ async def api(settings: Settings, tls: Tls | None) -> None:
     import uvicorn
 
     from hub.api.app import create_app
+    from hub.api.live import make_live
+    from hub.api.live import make_live
     from hub.bus.internal_http import Server
     from hub.services.context import make_context
     from hub.store.migrate import migrate
@@ -210,9 +212,10 @@ async def api(settings: Settings, tls: Tls | None) -> None:
     await migrate(settings)
     redis = connect(settings.redis, name="api")
     ctx = make_context(settings, redis=redis)
+    live = make_live(ctx, token=internal_token(settings), node=new_id("api"))
     try:
         await populate(ctx)
-        app = create_app(ctx)
+        app = create_app(ctx, states=live.states, online=live.online, parts=live.parts, tasks=live.tasks)
         server = Server(
             uvicorn.Config(
                 app,
@@ -234,6 +237,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
         )
         await serve_until_cancelled(server)
     finally:
+        await live.close()
         await ctx.close()
         await redis.aclose()
 
