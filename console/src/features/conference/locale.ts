@@ -187,6 +187,21 @@ export const zh = {
       title: '会商操作未成功',
     },
   },
+  error: {
+    conference_unknown: '没有这次会商，或您不在其中',
+    conference_ended: '会商已结束',
+    conference_running: '此事件已有会商在进行，请直接加入',
+    conference_answered_elsewhere: '来电已由本单位其他席位接听',
+    conference_not_ringing: '来电已结束，请等待再次呼叫',
+    conference_not_host: '只有主持人可以这样做',
+    conference_not_in: '您不在这次会商中',
+    conference_unit: '所选单位不存在或不能呼叫',
+    conference_stage_empty: '主画面没有相机',
+    conference_not_publishing: '对方尚未送出音视频',
+    conference_member_unknown: '没有这位成员',
+    conference_illegal_transition: '会商当前状态不允许此操作',
+    conference_full: '会商人数已满',
+  },
 }
 
 export const en: typeof zh = {
@@ -380,5 +395,20 @@ export const en: typeof zh = {
     errors: {
       title: 'The conference could not do that',
     },
+  },
+  error: {
+    conference_unknown: 'There is no such conference, or you are not in it',
+    conference_ended: 'The conference has ended',
+    conference_running: 'A conference about this incident runs already. Join that one',
+    conference_answered_elsewhere: 'Another desk of your unit took the call',
+    conference_not_ringing: 'The call is over. Wait to be called again',
+    conference_not_host: 'Only the host may do this',
+    conference_not_in: 'You are not in this conference',
+    conference_unit: 'A unit does not exist or cannot be called',
+    conference_stage_empty: 'No camera is on the stage',
+    conference_not_publishing: 'The member sends no media yet',
+    conference_member_unknown: 'There is no such member',
+    conference_illegal_transition: 'The conference does not allow this now',
+    conference_full: 'The conference is full',
   },
 }

@@ -137,6 +137,18 @@ export const zh = {
     unknown: '没有这次演练，或您无权查看。',
     loading: '正在读取…',
   },
+  error: {
+    drill_unknown: '没有这次演练，或您无权查看',
+    drill_units: '演练涉及您管辖之外的单位',
+    drill_too_many: '同时进行的演练过多，请先结束一场',
+    drill_frozen: '评分细则已冻结，不能改动',
+    drill_not_planned: '演练不在计划状态',
+    drill_illegal_transition: '演练当前状态不允许此操作，请刷新',
+    scenario_unknown: '没有这个脚本',
+    scenario_too_many: '脚本数量已到上限',
+    score_none: '尚未计算得分',
+    score_not_ended: '演练尚未结束',
+  },
 }
 
 export const en: typeof zh = {
@@ -277,5 +289,17 @@ export const en: typeof zh = {
     lost: 'Drills cannot be read',
     unknown: 'There is no such run, or you may not see it.',
     loading: 'Reading…',
+  },
+  error: {
+    drill_unknown: 'There is no such run, or not for you',
+    drill_units: 'The drill concerns units that are not yours',
+    drill_too_many: 'Too many drills are running. End one first',
+    drill_frozen: 'The rubric is frozen and cannot be changed',
+    drill_not_planned: 'The run is not planned',
+    drill_illegal_transition: 'The run does not allow this now. Refresh',
+    scenario_unknown: 'There is no such scenario',
+    scenario_too_many: 'No more scenarios can be kept',
+    score_none: 'No score has been computed',
+    score_not_ended: 'The drill has not ended',
   },
 }

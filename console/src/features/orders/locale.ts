@@ -147,6 +147,15 @@ export const zh = {
     back: '返回列表',
     drill: '演练',
   },
+  error: {
+    order_unknown: '没有这条指令，或您无权查看',
+    order_unit: '接收单位不存在',
+    order_number: '未能取得指令编号，请重试',
+    order_feedback_full: '反馈次数已到上限',
+    order_illegal_transition: '指令状态已变化，请看最新状态',
+    picture_unknown: '照片已损坏，或不是 JPEG、PNG、WebP 图片',
+    picture_too_large: '照片超过 10 MB，请压缩后再传',
+  },
 }
 
 export const en: typeof zh = {
@@ -298,5 +307,14 @@ export const en: typeof zh = {
     detail: 'Order',
     back: 'Back to the list',
     drill: 'Drill',
+  },
+  error: {
+    order_unknown: 'There is no such order, or not for you',
+    order_unit: 'The receiving unit does not exist',
+    order_number: 'No number could be drawn. Try again',
+    order_feedback_full: 'No more feedback can be added',
+    order_illegal_transition: 'The order has changed meanwhile. Look at its present state',
+    picture_unknown: 'The picture is damaged, or no JPEG, PNG or WebP',
+    picture_too_large: 'The picture has more than 10 MB. Make it smaller',
   },
 }

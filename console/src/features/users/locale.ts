@@ -56,6 +56,12 @@ export const zh = {
     },
     lost: '读取用户失败',
   },
+  error: {
+    user_exists: '用户名已被使用，请换一个',
+    user_unit: '单位不存在或不适合此角色',
+    user_password: '密码不符合要求：至少 12 位',
+    user_unknown: '没有这个用户',
+  },
 }
 
 export const en: typeof zh = {
@@ -115,5 +121,11 @@ export const en: typeof zh = {
       noPassword: 'Sign in with the password that was just set.',
     },
     lost: 'Users cannot be read',
+  },
+  error: {
+    user_exists: 'The username is taken. Choose another',
+    user_unit: 'The unit does not exist or does not fit this role',
+    user_password: 'The password is not good enough: at least 12 characters',
+    user_unknown: 'There is no such user',
   },
 }
