@@ -54,6 +54,8 @@ class RtspServer:
         self.cameras = {camera.path.strip("/"): camera for camera in cameras}
         self.port = 0
         self.connections = 0  # ever accepted
+        self.quiet = asyncio.Event()  # set while no camera plays
+        self.quiet.set()
         self._films: dict[Path, Film] = {}
         self._loading = asyncio.Lock()
         self._sessions: set[_Connection] = set()
@@ -93,6 +95,15 @@ class RtspServer:
     def plug(self, path: str) -> None:
         """The camera is back."""
         self.cameras[path.strip("/")].online = True
+
+    def count(self, camera: CameraFile, change: int) -> None:
+        """A session of the camera began (1) or ended (-1) to play."""
+        camera.playing += change
+        camera.plays += max(change, 0)
+        if any(each.playing for each in self.cameras.values()):
+            self.quiet.clear()
+        else:
+            self.quiet.set()
 
     async def film_of(self, camera: CameraFile) -> Film:
         """The camera's film, read once a file. Raises OSError or ValueError."""
@@ -226,14 +237,13 @@ class _Connection:
         camera = self.camera
         assert camera is not None
         film = await self._server.film_of(camera)
-        camera.plays += 1
-        camera.playing += 1
+        self._server.count(camera, 1)
         try:
             await self._send_film(camera, film)
         except (OSError, TimeoutError):
             self._writer.transport.abort()
         finally:
-            camera.playing -= 1
+            self._server.count(camera, -1)
 
     async def _send_film(self, camera: CameraFile, film: Film) -> None:
         loop = asyncio.get_running_loop()

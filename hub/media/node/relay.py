@@ -1,7 +1,9 @@
 """The relay process, put together: sources and taps on one side, peers on the other, Redis and HTTP around."""
 
 import asyncio
+import contextlib
 import errno
+import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
@@ -47,7 +49,7 @@ async def run_relay(
     Raises Unavailable in one plain line: ``relay.port_taken``, ``internal.port_taken``.
     """
     host = settings.media_host or settings.host
-    announce = settings.announce or (host,)
+    announce = settings.announce or _own_addresses(host)
     try:
         peers = await PeerServer.open(
             host, settings.udp_port, announce=announce, clock=clock, max_sessions=MAX_SESSIONS
@@ -143,6 +145,21 @@ class _Relay:
             node=self._id,
             url=lambda stream, picture: f"{self._base}/streams/{stream}/pictures/{picture}",
         )
+
+
+def _own_addresses(host: str) -> tuple[str, ...]:
+    """What to announce where nothing was said: the host itself, or for "any" the addresses that routes lead from."""
+    if host not in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
+        return (host,)
+    found = []
+    # Documentation addresses (RFC 5737, RFC 3849): connecting a datagram socket sends nothing, it picks a route.
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        if family == socket.AF_INET6 and host == "0.0.0.0":  # noqa: S104 - compared, not bound
+            continue
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((far, 9))
+            found.append(str(probe.getsockname()[0]))
+    return (*found, "127.0.0.1")
 
 
 async def _last_words(outbox: Outbox) -> None:

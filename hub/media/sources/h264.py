@@ -6,6 +6,7 @@ from typing import Final
 from hub.media.rtp.h264 import ParameterSets, is_idr, split
 from hub.media.rtp.sps import slice_type
 
+_ORDER: Final = {7: 0, 8: 1}
 START: Final = b"\0\0\0\1"
 SLICE, IDR, SPS, PPS = 1, 5, 7, 8  # ITU-T H.264 table 7-1
 SHOWN_PROFILES: Final = frozenset({66, 77, 88, 100})  # Baseline, Main, Extended, High (annex A)
@@ -41,7 +42,10 @@ class Framer:
         kinds = {nal[0] & 0x1F for nal in kept}
         if not kinds & {SLICE, IDR} or (IDR in kinds and not kinds >= {SPS, PPS}):
             return None
-        return Picture(b"".join(START + nal for nal in kept), is_idr(kept))
+        keyframe = is_idr(kept)
+        if keyframe:  # some muxers leave SEI in front of the sets; the order is that of ITU-T H.264 7.4.1.2.3
+            kept.sort(key=lambda nal: _ORDER.get(nal[0] & 0x1F, 2))
+        return Picture(b"".join(START + nal for nal in kept), keyframe)
 
 
 def _check(nals: list[bytes]) -> None:
