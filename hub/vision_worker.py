@@ -337,9 +337,11 @@ def yolo(settings: Settings) -> LoadDetector:
     return load
 
 
-async def run_vision(settings: Settings, *, node_id: str, token: str, redis: Redis) -> None:
+async def run_vision(
+    settings: Settings, *, node_id: str, token: str, redis: Redis, clock: Clock = system_clock
+) -> None:
     """The vision role until cancelled. Weights that cannot be used are said in one line; the role then stays
     registered as failed and takes no pictures from workers that can. Raises Unavailable: no port."""
-    worker = Worker(settings, node_id=node_id, token=token, redis=redis, load=yolo(settings))
+    worker = Worker(settings, node_id=node_id, token=token, redis=redis, load=yolo(settings), clock=clock)
     async with internal_http.serve(worker.routes, token=token, host=settings.internal_host) as url:
         await worker.run(url)
