@@ -1,0 +1,108 @@
+"""The relay's side of the bench, a process of its own: commands come in by lines of JSON, answers go out likewise."""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+import structlog
+
+from hub.bus.relay_wire import StreamConfig
+from hub.domain.clock import system_clock
+from hub.domain.source_url import check_url
+from hub.media.node.feed import Feed
+from hub.media.peer.server import PeerServer
+from hub.media.rtp.unit import AccessUnit
+from hub.media.sources.pull import PullSource
+from hub.media.stream import Stream
+from tests.integration.media_kit import FPS, encoded
+
+WARM = "warm"
+
+
+def film() -> tuple[tuple[bytes, bool], ...]:
+    """2 Mbit/s, 720p25, a key frame every 2 s."""
+    return encoded(4, 2 * FPS, 1_280, 720, 2_000_000)
+
+
+async def play(stream: Stream) -> None:
+    """Publish the film in real time, for ever."""
+    made, began, i = film(), time.monotonic(), 0
+    while True:
+        data, key = made[i % len(made)]
+        stream.publish(AccessUnit("video", "h264", data, i * 90_000 // FPS, key, system_clock()))
+        i += 1
+        await asyncio.sleep(max(0.0, began + i / FPS - time.monotonic()))
+
+
+class Bench:
+    """Streams by name: one that runs, and cold ones that open a real RTSP source at their first viewer."""
+
+    def __init__(self, peers: PeerServer, group: asyncio.TaskGroup) -> None:
+        self._peers = peers
+        self._group = group
+        self._streams: dict[str, Stream] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do one command."""
+        match request["do"]:
+            case "warm":
+                stream = self._streams[WARM] = Stream(WARM, clock=system_clock, expects=("h264",))
+                self._tasks[WARM] = self._group.create_task(play(stream))
+                return {}
+            case "cold":
+                feed = Feed(
+                    request["stream"], StreamConfig(url=request["url"]), clock=system_clock,
+                    opener=lambda url: PullSource(check_url(url), clock=system_clock),
+                )  # fmt: skip
+                self._streams[request["stream"]] = feed.stream
+                self._tasks[request["stream"]] = self._group.create_task(feed.run())
+                return {}
+            case "whep":
+                answer = await self._peers.whep(self._streams[request["stream"]], request["sdp"], owner="bench")
+                return {"sdp": answer.sdp}
+            case "forget":
+                self._tasks.pop(request["stream"]).cancel()
+                self._streams.pop(request["stream"]).end()
+                return {}
+            case "figures":
+                return {"cpu": time.process_time(), **self._peers.counters}
+        raise ValueError(request["do"])
+
+    def stop(self) -> None:
+        """End what still plays."""
+        for task in self._tasks.values():
+            task.cancel()
+
+
+async def main() -> None:
+    """Serve until standard input ends."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    film()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    peers = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
+    try:
+        async with asyncio.TaskGroup() as group:
+            bench = Bench(peers, group)
+            while line := await reader.readline():
+                sys.stdout.write(json.dumps(await bench.answer(json.loads(line))) + "\n")
+                sys.stdout.flush()
+            bench.stop()
+    finally:
+        await peers.close()
+
+
+if __name__ == "__main__":
+    if "--uvloop" in sys.argv:
+        import uvloop
+
+        uvloop.run(main())
+    else:
+        asyncio.run(main())
