@@ -27,9 +27,9 @@ def explain(item: Item, verdicts: Sequence[Verdict], status: str) -> dict[str, s
 
 
 def _chinese(item: Item, verdicts: Sequence[Verdict], status: str) -> str:
-    parts = [f"{_measured_zh(verdicts)}；{_rule_zh(item.form)}"]
+    parts = [f"{_measured_zh(verdicts)}；{_rule_zh(item.form, item.metric.per_unit)}"]
     if not verdicts:
-        parts = [f"演练中没有触发本项的事件；{_rule_zh(item.form)}"]
+        parts = [f"演练中没有触发本项的事件；{_rule_zh(item.form, item.metric.per_unit)}"]
         parts.append("按评分表计零分" if status == "zero" else "不计入总分")
     elif status == "not_exercised":
         parts.append("不计入总分")
@@ -40,9 +40,9 @@ def _chinese(item: Item, verdicts: Sequence[Verdict], status: str) -> str:
 
 
 def _english(item: Item, verdicts: Sequence[Verdict], status: str) -> str:
-    parts = [f"{_measured_en(verdicts)}; {_rule_en(item.form)}"]
+    parts = [f"{_measured_en(verdicts)}; {_rule_en(item.form, item.metric.per_unit)}"]
     if not verdicts:
-        parts = [f"nothing in the run asked for this; {_rule_en(item.form)}"]
+        parts = [f"nothing in the run asked for this; {_rule_en(item.form, item.metric.per_unit)}"]
         parts.append("zero by the rubric" if status == "zero" else "not counted in the total")
     elif status == "not_exercised":
         parts.append("not counted in the total")
@@ -61,7 +61,7 @@ def _times(verdicts: Sequence[Verdict]) -> list[int]:
 
 
 def _measured_zh(verdicts: Sequence[Verdict]) -> str:
-    times = _times(verdicts)
+    times = sorted({seconds(ms): ms for ms in _times(verdicts)}.values())
     parts = [f"应完成 {len(verdicts)} 项，按时 {_tally(verdicts, Outcome.IN_TIME)} 项"]
     if late := _tally(verdicts, Outcome.LATE):
         parts.append(f"逾期 {late} 项")
@@ -79,7 +79,7 @@ def _measured_zh(verdicts: Sequence[Verdict]) -> str:
 
 
 def _measured_en(verdicts: Sequence[Verdict]) -> str:
-    times = _times(verdicts)
+    times = sorted({seconds(ms): ms for ms in _times(verdicts)}.values())
     parts = [f"{len(verdicts)} asked, {_tally(verdicts, Outcome.IN_TIME)} in time"]
     if late := _tally(verdicts, Outcome.LATE):
         parts.append(f"{late} late")
@@ -107,14 +107,15 @@ def _limit(ms: int) -> str:
     return str(ms // 1000)
 
 
-def _rule_zh(form: Form) -> str:
+def _rule_zh(form: Form, per_unit: bool) -> str:
+    mean = "，各单位取平均" if per_unit else ""
     match form:
         case Steps(steps):
-            return "，".join(f"≤ {_limit(step.within_ms)} 秒得 {_plain(step.percent)}%" for step in steps)
+            return "，".join(f"≤ {_limit(step.within_ms)} 秒得 {_plain(step.percent)}%" for step in steps) + mean
         case Linear(full, zero):
-            return f"≤ {_limit(full)} 秒满分，线性递减至 {_limit(zero)} 秒零分，各单位取平均"
+            return f"≤ {_limit(full)} 秒满分，线性递减至 {_limit(zero)} 秒零分{mean}"
         case Threshold(within):
-            return f"{_within_zh(within)}得分，否则零分，各单位取平均"
+            return f"{_within_zh(within)}得分，否则零分{mean}"
         case Counts(within, late, missing, false):
             off = f"逾期每项扣 {_plain(late)} 分，缺失每项扣 {_plain(missing)} 分"
             return f"{_within_zh(within)}为按时，{off}" + (f"，退回每次扣 {_plain(false)} 分" if false else "")
@@ -126,14 +127,15 @@ def _within_zh(ms: int | None) -> str:
     return "在指令规定时限内" if ms is None else f"≤ {_limit(ms)} 秒"
 
 
-def _rule_en(form: Form) -> str:
+def _rule_en(form: Form, per_unit: bool) -> str:
+    mean = ", mean over units" if per_unit else ""
     match form:
         case Steps(steps):
-            return ", ".join(f"≤ {_limit(step.within_ms)} s gives {_plain(step.percent)} %" for step in steps)
+            return ", ".join(f"≤ {_limit(step.within_ms)} s gives {_plain(step.percent)} %" for step in steps) + mean
         case Linear(full, zero):
-            return f"full at ≤ {_limit(full)} s, evenly to zero at {_limit(zero)} s, mean over units"
+            return f"full at ≤ {_limit(full)} s, evenly to zero at {_limit(zero)} s{mean}"
         case Threshold(within):
-            return f"all {_within_en(within)}, else nothing, mean over units"
+            return f"all {_within_en(within)}, else nothing{mean}"
         case Counts(within, late, missing, false):
             off = f"late −{_plain(late)}, missing −{_plain(missing)}"
             return f"in time is {_within_en(within)}; {off}" + (f", sent back −{_plain(false)}" if false else "")

@@ -27,6 +27,7 @@ from hub.tls import Tls
 from signaling.wire import MAX_CLIENT_BYTES
 
 if TYPE_CHECKING:  # what only one role needs is imported by that role: the relay never loads the database
+    from hub.api.app import BackgroundTask
     from hub.bus.internal_http import Server
     from hub.services.context import Context
 
@@ -204,7 +205,6 @@ async def api(settings: Settings, tls: Tls | None) -> None:
 
     from hub.api.app import create_app
     from hub.api.live import make_live
-    from hub.api.live import make_live
     from hub.bus.internal_http import Server
     from hub.services.context import make_context
     from hub.store.migrate import migrate
@@ -215,7 +215,8 @@ async def api(settings: Settings, tls: Tls | None) -> None:
     live = make_live(ctx, token=internal_token(settings), node=new_id("api"))
     try:
         await populate(ctx)
-        app = create_app(ctx, states=live.states, online=live.online, parts=live.parts, tasks=live.tasks)
+        tasks = (*live.tasks, *story(ctx, tls))
+        app = create_app(ctx, states=live.states, online=live.online, parts=live.parts, tasks=tasks)
         server = Server(
             uvicorn.Config(
                 app,
@@ -252,6 +253,17 @@ async def populate(ctx: "Context") -> None:
         from hub.first_start import ensure_first_people
 
         await ensure_first_people(ctx)
+
+
+def story(ctx: "Context", tls: Tls | None) -> "list[BackgroundTask]":
+    """The demo plays its story once, beside everything else."""
+    if not ctx.settings.demo:
+        return []
+    from hub.api.app import BackgroundTask
+    from hub.demo.script import run_story
+
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{ctx.settings.port}"
+    return [BackgroundTask("demo/story", lambda: run_story(ctx, url))]
 
 
 async def serve_until_cancelled(server: "Server") -> None:

@@ -35,7 +35,7 @@ FILE: Final = "demo-story.json"
 TRIES: Final = 3
 READY_S: Final = 60.0
 JOIN_S: Final = 15.0
-WHOLE_S: Final = 180.0
+WHOLE_S: Final = 240.0
 LOOK_S: Final = 0.2
 
 
@@ -218,6 +218,7 @@ async def _stage(ctx: Context, api_url: str, pace: float) -> AsyncIterator[Stage
     people = {name: await accounts.actor_named(ctx, name) for name in names}
     async with httpx.AsyncClient(base_url=api_url, trust_env=False, timeout=10.0) as client:
         await _ready(client)
+        await _cameras_up(ctx.settings.rtsp_port)
         yield Stage(ctx, people, client, pace)
 
 
@@ -233,6 +234,18 @@ async def _ready(client: httpx.AsyncClient) -> None:
         await asyncio.sleep(LOOK_S)
     if not answered:
         raise Unavailable("demo.no_api", "the interface does not answer")
+
+
+async def _cameras_up(port: int) -> None:
+    """The very first start may still be encoding the scenes; without them the story is told without pictures."""
+    for _ in range(int(READY_S / LOOK_S)):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(LOOK_S)
+        else:
+            writer.close()
+            return
 
 
 @contextlib.asynccontextmanager
