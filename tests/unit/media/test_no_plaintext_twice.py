@@ -1,0 +1,287 @@
+"""The rule that everything else rests on: no two plaintexts under one (SSRC, rollover counter, sequence number).
+
+With AES-GCM a second plaintext under one number gives the authentication key away (RFC 7714 §8.1). The real track,
+viewers, numbering and fan-out run here; only libsrtp is replaced, by a recorder that keeps its rollover counter.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hub.media.peer import udp
+from hub.media.peer.counters import Counters
+from hub.media.peer.fanout import Fanout
+from hub.media.peer.viewers import Phase, Sender, Viewers
+from hub.media.rtp.numbering import Numbering
+from hub.media.rtp.packet import RtpPacket
+from hub.media.rtp.track import Packet, Track
+from hub.media.rtp.unit import AccessUnit
+
+SPS, PPS = b"\x67\x42\xe0\x1f\x01", b"\x68\xce\x01"
+NOWHERE = b"\x02\x00" + bytes(14)  # the descriptor is -1: every send fails, and that is counted
+
+
+class Libsrtp:
+    """What libsrtp knows of one sender: its packet index (srtp_index_guess), and here every plaintext as well."""
+
+    def __init__(self) -> None:
+        self.index = 0
+        self.seen: dict[tuple[int, int, int], bytes] = {}
+        self.order: list[bytes] = []
+
+    def protect(self, plain: bytes) -> None:
+        seq, _, ssrc = struct.unpack_from("!HII", plain, 2)
+        guess = self._guess(seq)
+        assert guess >= 0
+        assert self.index - guess < 1_024, "libsrtp would refuse this as too old"
+        self.index = max(self.index, guess)
+        number = (ssrc, guess >> 16, seq)
+        assert self.seen.setdefault(number, plain) == plain, f"two plaintexts under {number}"
+        self.order.append(plain)
+
+    def _guess(self, seq: int) -> int:
+        if self.index <= 0x8000:
+            return seq
+        rollover, last = self.index >> 16, self.index & 0xFFFF
+        if last < 0x8000 and seq - last > 0x8000:
+            rollover -= 1
+        elif last >= 0x8000 and last - 0x8000 > seq:
+            rollover += 1
+        return rollover << 16 | seq
+
+
+class House:
+    """A track with its viewers, and a clock to turn by hand."""
+
+    def __init__(self, codec: Any = "h264") -> None:
+        self.track = Track(codec)
+        self.now = 1_000_000
+        self.turns: list[Callable[[], None]] = []
+        self.senders: list[tuple[Sender, Libsrtp]] = []
+        self.counters = Counters()
+        self.asked = 0
+        fanout = Fanout(-1, self.counters, protect=self._protect)
+        self.viewers = Viewers(
+            self.track, fanout, self.counters, later=lambda _, call: self.turns.append(call), ask=self._ask
+        )
+
+    def _ask(self) -> None:
+        self.asked += 1
+
+    def _protect(self, srtp: Libsrtp, slot: Any, length: Any) -> int:
+        srtp.protect(bytes(udp.ffi.buffer(slot, length[0])))
+        return 0
+
+    def join(self, first: int, tag: int = 16, payload_type: int = 96) -> Libsrtp:
+        keys = Libsrtp()
+        sender = Sender(keys, tag, payload_type, NOWHERE, Numbering(first))
+        self.senders.append((sender, keys))
+        self.viewers.add(sender, self.now)
+        return keys
+
+    def give(self, packets: list[Packet]) -> None:
+        if packets:
+            self.viewers.packets(packets)
+
+    def unit(self, key: bool, sizes: list[int], pts: int) -> None:
+        kind = b"\x65" if key else b"\x61"
+        nals = [SPS, PPS] if key else []
+        nals += [kind + bytes([n % 251 + 1]) * size for n, size in enumerate(sizes)]
+        data = b"".join(b"\0\0\0\1" + nal for nal in nals)
+        self.give(self.track.append_unit(AccessUnit("video", "h264", data, pts, key, self.now)))
+
+    def turn(self) -> None:
+        calls, self.turns = self.turns, []
+        for call in calls:
+            call()
+
+
+class Camera(RuleBasedStateMachine):
+    """A pull source: frames, restarts, jumps of its time, viewers that come, go, lose packets and pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.house = House()
+        self.pts = 0
+
+    @rule(key=st.booleans(), sizes=st.lists(st.integers(1, 6_000), min_size=1, max_size=3), step=st.integers(1, 9_000))
+    def frame(self, key: bool, sizes: list[int], step: int) -> None:
+        self.pts += step
+        self.house.now += 40
+        self.house.unit(key, sizes, self.pts)
+
+    @rule(count=st.integers(1, 40))
+    def many_frames(self, count: int) -> None:
+        for i in range(count):
+            self.frame(i % 25 == 0, [3_000], 3_600)
+
+    @rule(first=st.sampled_from([1, 9_000, 65_400, 65_530]), tag=st.sampled_from([16, 10]), pt=st.integers(96, 99))
+    @precondition(lambda self: len(self.house.senders) < 4)
+    def viewer(self, first: int, tag: int, pt: int) -> None:
+        self.house.join(first, tag, pt)
+
+    @rule()
+    def turn(self) -> None:
+        self.house.turn()
+
+    @rule(back=st.integers(0, 1_200), count=st.integers(1, 40), which=st.integers(0, 3))
+    def lost_packets(self, back: int, count: int, which: int) -> None:
+        for sender, _ in self.house.senders[which : which + 1]:
+            seqs = [(sender.numbering.highest - back + i) & 0xFFFF for i in range(count)]
+            self.house.viewers.nack(sender, seqs, self.house.now)
+
+    @rule(which=st.integers(0, 3), later=st.integers(0, 1_500))
+    def lost_picture(self, which: int, later: int) -> None:
+        self.house.now += later
+        for sender, _ in self.house.senders[which : which + 1]:
+            self.house.viewers.picture_lost(sender, self.house.now)
+
+    @rule(jump=st.integers(-(2**33), 2**33))
+    def restart(self, jump: int) -> None:
+        self.house.track.restart()
+        self.pts += jump
+
+    @rule(which=st.integers(0, 3))
+    def leave(self, which: int) -> None:
+        if which < len(self.house.senders):
+            self.house.viewers.remove(self.house.senders.pop(which)[0])
+
+    @invariant()
+    def nothing_is_lost_in_counting(self) -> None:
+        assert len(self.house.viewers) == len(self.house.senders)
+
+
+TestCamera = Camera.TestCase
+TestCamera.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+@given(
+    losses=st.sets(st.integers(0, 400)),
+    late=st.sets(st.integers(0, 400)),
+    twice=st.sets(st.integers(0, 400)),
+    changes=st.sets(st.integers(1, 400), max_size=4),
+    joins=st.dictionaries(st.integers(0, 400), st.sampled_from([1, 65_450, 65_530]), min_size=1, max_size=4),
+    start=st.integers(0, 0xFFFF),
+    batch=st.integers(1, 9),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_publisher_with_loss_disorder_and_successors_never_repeats_a_number(
+    losses: set[int], late: set[int], twice: set[int], changes: set[int], joins: dict[int, int], start: int, batch: int
+) -> None:
+    house = House("vp8")
+    ssrc, waiting, packets = 1, [], []
+    for i in range(400):
+        if i in changes:
+            ssrc, start = ssrc + 1, start + 7_919
+            house.track.restart()
+        key = i % 40 == 0 or i in changes
+        payload = bytes([0x10, 0x00 if key else 0x01]) + i.to_bytes(2, "big") * 50
+        packet = RtpPacket(True, 96, (start + i) & 0xFFFF, (i * 3_000 + ssrc * 12_345) & 0xFFFFFFFF, ssrc, payload)
+        if i in joins:
+            house.join(joins[i])
+        if i in losses:
+            continue
+        if i in late:
+            waiting.append(packet)
+            continue
+        packets.append(packet)
+        if i in twice:  # and a publisher who means harm sends something else under the same number
+            packets.append(replace(packet, payload=payload + b"!"))
+        if len(packets) >= batch:
+            house.now += 33
+            house.give(house.track.append_rtp(packets, house.now))
+            packets = []
+        if i % 5 == 4:
+            house.give(house.track.append_rtp(waiting, house.now))
+            waiting = []
+            for sender, _ in house.senders:
+                house.viewers.nack(sender, [(sender.numbering.highest - n) & 0xFFFF for n in range(20)], house.now)
+                house.viewers.picture_lost(sender, house.now)
+        house.turn()
+
+
+def _stamps(keys: Libsrtp) -> list[tuple[int, int]]:
+    return [struct.unpack_from("!HI", plain, 2) for plain in keys.order]
+
+
+@given(
+    gops=st.lists(st.integers(1, 60), min_size=1, max_size=5),
+    join_at=st.integers(0, 100),
+    losses=st.sets(st.integers(0, 250), max_size=3),
+    restart_at=st.integers(0, 200),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_viewers_numbers_have_no_holes_and_its_time_never_goes_back(
+    gops: list[int], join_at: int, losses: set[int], restart_at: int
+) -> None:
+    house, keys, at = House(), None, 0
+    for gop in gops:
+        for i in range(gop):
+            if at == restart_at:
+                house.track.restart()
+            if at == join_at:
+                keys = house.join(65_400)
+            if at in losses and house.senders:
+                house.now += 2_000
+                house.viewers.picture_lost(house.senders[0][0], house.now)
+            house.now += 40
+            house.unit(i == 0, [2_500], at * 3_600 + (500_000 if at >= restart_at else 0))
+            if at % 3:
+                house.turn()
+            at += 1
+    while house.turns:
+        house.turn()
+    if keys is None or not keys.order:
+        return
+    seen = _stamps(keys)
+    assert [seq for seq, _ in seen] == [(65_400 + i) & 0xFFFF for i in range(len(seen))]
+    steps = [(after - before) & 0xFFFFFFFF for (_, before), (_, after) in pairwise(seen)]
+    assert all(step < 0x80000000 for step in steps)
+    assert house.senders[0][0].phase in (Phase.LIVE, Phase.WAITING)
+
+
+def test_a_lost_packet_is_sent_again_as_the_identical_plaintext() -> None:
+    house = House()
+    for i in range(30):
+        house.now += 40
+        house.unit(i % 25 == 0, [4_000], i * 3_600)
+    keys = house.join(500)
+    while house.turns:
+        house.turn()
+    sent = {plain[2:4]: plain for plain in keys.order}
+    house.viewers.nack(house.senders[0][0], [502, 503, 9], house.now)
+    again = keys.order[len(sent) :]
+    assert again == [sent[struct.pack("!H", 502)], sent[struct.pack("!H", 503)]]
+    assert (house.counters.retransmitted, house.counters.retransmit_missed) == (2, 1)
+
+
+def test_a_viewer_that_acknowledges_nothing_and_asks_for_everything_is_bounded() -> None:
+    house = House()
+    for i in range(200):
+        house.now += 40
+        house.unit(i == 0, [4_000], i * 3_600)
+    keys = house.join(1)
+    while house.turns:
+        house.turn()
+    before = len(keys.order)
+    everything = [(house.senders[0][0].numbering.highest - i) & 0xFFFF for i in range(500)]
+    for _ in range(100):
+        house.viewers.nack(house.senders[0][0], everything, house.now)
+    assert len(keys.order) - before <= 500
+
+
+def test_pictures_lost_in_a_row_are_answered_once_a_second() -> None:
+    house = House()
+    house.unit(True, [4_000], 0)
+    keys = house.join(1)
+    before = len(keys.order)
+    for _ in range(50):
+        house.viewers.picture_lost(house.senders[0][0], house.now)
+    assert house.counters.replays == 1
+    assert len(keys.order) == 2 * before
