@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 import structlog
@@ -13,12 +11,26 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from hub import __version__
-from hub.api import errors, schemas
+from hub.api import errors, schemas, ws
 from hub.api.deps import declared
 from hub.api.limits import Limits
 from hub.api.pages import Console
 from hub.api.requests_log import RequestLog
-from hub.api.routes import alerts, cameras, demo, incidents, orders, rules, sessions, system, units, users
+from hub.api.routes import (
+    alerts,
+    cameras,
+    conferences,
+    demo,
+    drills,
+    incidents,
+    media,
+    orders,
+    rules,
+    sessions,
+    system,
+    units,
+    users,
+)
 from hub.api.routes import events as events_routes
 from hub.api.security import SecurityHeaders
 from hub.domain.events import SystemStarted
@@ -37,7 +49,21 @@ API: Final = "/api/v1"
 PUBLIC: Final = frozenset({("POST", "/api/v1/sessions"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")})
 """Routes that check for themselves, or need nobody. Everything else declares its right."""
 
-_REST: Final = (sessions, demo, units, users, cameras, rules, alerts, incidents, orders, events_routes, system)
+_REST: Final = (
+    sessions,
+    demo,
+    units,
+    users,
+    cameras,
+    rules,
+    alerts,
+    incidents,
+    orders,
+    conferences,
+    drills,
+    events_routes,
+    system,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +91,12 @@ class BackgroundTask:
 
 def routers() -> list[tuple[str, APIRouter]]:
     """Every router with its prefix."""
-    found = [(API, module.router) for module in _REST]
-    for name, prefix in (("conferences", API), ("drills", API), ("media", "")):
-        if find_spec(f"hub.api.routes.{name}") is not None:
-            found.append((prefix, import_module(f"hub.api.routes.{name}").router))
-    if find_spec("hub.api.ws") is not None:
-        found.append(("", import_module("hub.api.ws").router))
-    return [*found, ("", system.health)]
+    return [
+        *((API, module.router) for module in _REST),
+        ("", media.router),
+        ("", ws.router),
+        ("", system.health),
+    ]
 
 
 def create_app(
@@ -123,7 +148,7 @@ def create_app(
     for prefix, router in routers():
         _check_declared(prefix, router)
         app.include_router(router, prefix=prefix)
-    app.mount("/", console or Console())
+    app.router.default = console or Console()  # not a mount: that would hide a wrong method behind a 404
     app.add_middleware(Limits)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog)
