@@ -132,13 +132,13 @@ class Worker:
         """This process as the registry shows it."""
         weights = self._weights
         state = "failed" if self._problem else "ready" if weights else "loading"
-        facts = {"state": state, "source": "none", "demonstration": "false"}
+        facts = {"state": state, "model_source": "none", "demonstration": "false"}
         if weights is not None:
             facts |= {
                 "model": weights.name,
-                "source": weights.source,
+                "model_source": weights.source,
                 "demonstration": "true" if weights.demonstration else "false",
-                "sha256": weights.sha256,
+                "model_sha256": weights.sha256,
             }
         if self._problem:
             facts["error"] = self._problem

@@ -147,7 +147,7 @@ async def test_the_demos_crowd_and_intruder_are_found_by_real_inference_and_repo
     async with rig(tmp_path) as given, vision_role(given):
         node = await given.node("ready")
         assert node.facts["demonstration"] == "true"
-        assert (node.facts["model"], node.facts["source"], len(node.facts["sha256"])) == (
+        assert (node.facts["model"], node.facts["model_source"], len(node.facts["model_sha256"])) == (
             "demo-yolo",
             "demonstration",
             64,
@@ -269,7 +269,7 @@ async def test_weights_that_cannot_be_used_are_told_and_the_role_is_not_ready(tm
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"{node.url}/healthz")
         assert answer.status_code == 503
-        assert json.loads(answer.text)["source"] == "none"
+        assert json.loads(answer.text)["model_source"] == "none"
         assert not await given.redis.exists(PICTURES_STREAM)  # no group made: pictures are left to workers that can
 
 
