@@ -65,10 +65,11 @@ class Stage:
         await asyncio.sleep(self.pace * count)
 
 
-async def play(ctx: Context, api_url: str, *, pace: float = 0.4) -> None:
+async def play(ctx: Context, api_url: str, *, pace: float = 0.4, patience_s: float = READY_S) -> None:
     """Play the story if this installation has not seen it. Never raises for what goes wrong in it: that is logged.
 
-    ``api_url`` is the hub's own address, as ``http://127.0.0.1:8800``.
+    ``api_url`` is the hub's own address, as ``http://127.0.0.1:8800``; ``patience_s`` how long to wait for it and for
+    its relay and cameras, each.
     """
     path = ctx.settings.data / FILE
     story = _load(path)
@@ -80,7 +81,7 @@ async def play(ctx: Context, api_url: str, *, pace: float = 0.4) -> None:
             return
         story = story.model_copy(update={"tries": story.tries + 1})
         _save(path, story)
-        async with asyncio.timeout(WHOLE_S), _stage(ctx, api_url, pace) as stage:
+        async with asyncio.timeout(WHOLE_S), _stage(ctx, api_url, pace, patience_s) as stage:
             await _end_leftover(stage, story.run)
             await _small_incident(stage)
             run = await drills.plan(ctx, stage["organiser"], scenario="flood")
@@ -213,19 +214,19 @@ async def _order(
 
 
 @contextlib.asynccontextmanager
-async def _stage(ctx: Context, api_url: str, pace: float) -> AsyncIterator[Stage]:
+async def _stage(ctx: Context, api_url: str, pace: float, patience_s: float) -> AsyncIterator[Stage]:
     names = ("commander", "organiser", "water", "emergency", "traffic")
     people = {name: await accounts.actor_named(ctx, name) for name in names}
     async with httpx.AsyncClient(base_url=api_url, trust_env=False, timeout=10.0) as client:
-        await _ready(client)
-        await _cameras_up(ctx.settings.rtsp_port)
+        await _ready(client, patience_s)
+        await _cameras_up(ctx.settings.rtsp_port, patience_s)
         yield Stage(ctx, people, client, pace)
 
 
-async def _ready(client: httpx.AsyncClient) -> None:
+async def _ready(client: httpx.AsyncClient, patience_s: float) -> None:
     """Wait until the interface and a relay answer; without a relay the story is told without media."""
     answered = False
-    for _ in range(int(READY_S / LOOK_S)):
+    for _ in range(1 + int(patience_s / LOOK_S)):
         with contextlib.suppress(httpx.HTTPError):
             answer = await client.get("/readyz", params={"relay": "1"})
             if answer.is_success:
@@ -236,9 +237,9 @@ async def _ready(client: httpx.AsyncClient) -> None:
         raise Unavailable("demo.no_api", "the interface does not answer")
 
 
-async def _cameras_up(port: int) -> None:
+async def _cameras_up(port: int, patience_s: float) -> None:
     """The very first start may still be encoding the scenes; without them the story is told without pictures."""
-    for _ in range(int(READY_S / LOOK_S)):
+    for _ in range(1 + int(patience_s / LOOK_S)):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:

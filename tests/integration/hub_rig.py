@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from hub.domain.clock import Clock
 from hub.services.context import Context, make_context
 from hub.settings import Settings
 from hub.store import log
@@ -34,7 +35,7 @@ class TestClock:
 
 
 @contextlib.asynccontextmanager
-async def hub(folder: Path, clock: TestClock, **settings: object) -> AsyncIterator[Context]:
+async def hub(folder: Path, clock: Clock, **settings: object) -> AsyncIterator[Context]:
     """A context on a fresh or earlier database in this folder."""
     ctx = make_context(Settings(data=folder, demo=True, **settings), clock=clock)
     try:
