@@ -38,7 +38,14 @@ def configure(role: str, folder: Path | None, level: str) -> None:
     )
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)
-    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()), shared))
+    terminal.setFormatter(
+        _formatter(
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+            shared,
+        )
+    )
     handlers: list[logging.Handler] = [terminal]
     if folder is not None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ async def sources(db: AsyncSession, ids: Iterable[CameraId]) -> dict[CameraId, s
     rest = iter(ids)
     while chunk := list(islice(rest, CHUNK)):
         query = select(CameraRow.id, CameraRow.url).where(CameraRow.id.in_(chunk), CameraRow.removed_at.is_(None))
-        found.update((await db.execute(query)).tuples().all())
+        found.update({row[0]: row[1] for row in await db.execute(query)})
     return found
 
 
@@ -31,7 +31,7 @@ async def watched_sources(db: AsyncSession) -> dict[CameraId, str]:
         .where(CameraRow.removed_at.is_(None), RuleRow.removed_at.is_(None), RuleRow.enabled)
         .distinct()
     )
-    return dict((await db.execute(query)).tuples().all())
+    return {row[0]: row[1] for row in await db.execute(query)}
 
 
 async def units_of(db: AsyncSession, ids: Iterable[CameraId]) -> dict[CameraId, UnitId]:
@@ -40,5 +40,5 @@ async def units_of(db: AsyncSession, ids: Iterable[CameraId]) -> dict[CameraId, 
     rest = iter(ids)
     while chunk := list(islice(rest, CHUNK)):
         query = select(CameraRow.id, CameraRow.unit).where(CameraRow.id.in_(chunk), CameraRow.removed_at.is_(None))
-        found.update((await db.execute(query)).tuples().all())
+        found.update({row[0]: row[1] for row in await db.execute(query)})
     return found

@@ -112,7 +112,7 @@ async def end_media(session: SessionName, who: Who, media: MediaDep) -> None:
     await media.end(who, session)
 
 
-@router.delete("/whip/sessions/{session}", status_code=204, dependencies=[has_media])
+@router.delete("/whip/sessions/{session}", status_code=204, dependencies=[joins])
 async def end_publishing(session: SessionName, who: Who, media: MediaDep) -> None:
     """End a publishing session of one's own: 404 `media.session_unknown`."""
     await media.end(who, session)
