@@ -7,6 +7,7 @@ for. A camera that nobody pulls costs nothing: its film is read at the first DES
 import asyncio
 import contextlib
 import secrets
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -61,8 +62,11 @@ class RtspServer:
         self._sessions: set[_Connection] = set()
 
     @contextlib.asynccontextmanager
-    async def listening(self, host: str, port: int) -> AsyncIterator[Self]:
-        """Listen until the block ends; port 0 takes a free one (``port`` says which). Raises OSError."""
+    async def listening(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
+        """Listen until the block ends; port 0 takes a free one (``port`` says which). Raises OSError.
+
+        With ``tls`` it speaks rtsps.
+        """
         tasks: set[asyncio.Task[None]] = set()
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +78,7 @@ class RtspServer:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        server = await asyncio.start_server(accept, host, port, limit=2**16)
+        server = await asyncio.start_server(accept, host, port, limit=2**16, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -1,9 +1,11 @@
 """Which address a source is really connected to: resolve, check every address, then connect to the checked one.
 
 A name is resolved here and the demuxer is handed the number, so that a second answer of the name server (DNS
-rebinding) changes nothing. Where the protocol needs the name (HTTP's Host, TLS's SNI), it is given beside.
-Limits: RTMP servers see the number as their virtual host. A certificate is not verified, as cameras sign their
-own: TLS hides the password from listeners, it does not prove who answers.
+rebinding) changes nothing; HTTP's Host is given beside. Limits: RTSP and RTMP servers see the number as their
+virtual host, rtsps sends no SNI. https must keep the name, since FFmpeg sends no SNI for a number: it resolves once
+more, right after the check here; what a rebinding reaches in that moment would still have to speak TLS. A
+certificate is not verified, as cameras sign their own: TLS hides the password from listeners, it does not prove who
+answers.
 """
 
 import asyncio
@@ -41,8 +43,6 @@ class Target:
 
     url: str = field(repr=False)
     options: Mapping[str, str] = field(repr=False)
-    host: str
-    port: int
     name: str  # the host as it was written
 
 
@@ -59,7 +59,7 @@ async def admit(source: ParsedSource, *, resolve: Resolver = system_resolver, fi
     """
     if source.scheme == "file":
         path = _confined(Path(source.tail), files)
-        return Target(str(path), {"format_whitelist": FORMATS, "protocol_whitelist": "file"}, "", 0, "")
+        return Target(str(path), {"format_whitelist": FORMATS, "protocol_whitelist": "file"}, path.name)
     try:
         async with asyncio.timeout(RESOLVE_S):
             addresses = await resolve(source.host, source.port)
@@ -70,8 +70,8 @@ async def admit(source: ParsedSource, *, resolve: Resolver = system_resolver, fi
     for text in addresses[:MAX_ADDRESSES]:
         if (why := refuse_address(ipaddress.ip_address(text))) is not None:
             raise SourceError("source.refused", f"{source.host}: {why}")
-    host = addresses[0]
-    return Target(source.url(host), _options(source), host, source.port, source.host)
+    url = source.url(None if source.scheme == "https" else addresses[0])
+    return Target(url, _options(source), source.host)
 
 
 def _options(source: ParsedSource) -> dict[str, str]:
@@ -93,7 +93,7 @@ def _options(source: ParsedSource) -> dict[str, str]:
             "user_agent": "sharpeyes",
         }
     if source.scheme in {"https", "rtsps"}:
-        options |= {"tls_verify": "0", "verifyhost": source.host}
+        options["tls_verify"] = "0"
     return options
 
 

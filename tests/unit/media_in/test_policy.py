@@ -24,12 +24,18 @@ async def test_the_demuxer_is_given_the_checked_number() -> None:
 
 
 async def test_http_keeps_its_name_beside_the_number() -> None:
-    target = await admit(check_url("https://cam.example/a"), resolve=answers("10.0.0.7"))
-    assert target.url == "https://10.0.0.7:443/a"
-    assert target.options["headers"] == "Host: cam.example:443\r\n"
-    assert target.options["verifyhost"] == "cam.example"
+    target = await admit(check_url("http://cam.example/a"), resolve=answers("10.0.0.7"))
+    assert target.url == "http://10.0.0.7:80/a"
+    assert target.options["headers"] == "Host: cam.example:80\r\n"
     assert target.options["max_redirects"] == "0"
     assert target.options["http_proxy"] == ""
+
+
+async def test_https_keeps_its_name_for_the_handshake_and_is_checked_all_the_same() -> None:
+    source = check_url("https://cam.example/a")
+    assert (await admit(source, resolve=answers("10.0.0.7"))).url == "https://cam.example:443/a"
+    with pytest.raises(SourceError):
+        await admit(source, resolve=answers("169.254.169.254"))
 
 
 @pytest.mark.parametrize("bad", ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "::ffff:169.254.169.254"])
@@ -59,7 +65,7 @@ async def test_no_playlist_and_no_file_can_be_reached_through_a_network_source(u
 def test_a_target_never_shows_its_password() -> None:
     from hub.media.sources.policy import Target
 
-    assert "secret" not in repr(Target("rtsp://u:secret@h/", {"headers": "secret"}, "h", 1, "h"))
+    assert "secret" not in repr(Target("rtsp://u:secret@h/", {"headers": "secret"}, "h"))
 
 
 async def test_a_file_is_confined_to_the_demo_folder(tmp_path: Path) -> None:
