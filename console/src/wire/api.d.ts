@@ -736,8 +736,14 @@ export interface components {
             at_s: number;
             /** Title */
             title: string;
+            /** Sender */
+            sender: string;
+            /** Recipient */
+            recipient: string;
             /** Method */
             method: string;
+            /** Message */
+            message: string;
             /** Expected */
             expected: string;
             /** Injected At */
@@ -787,12 +793,37 @@ export interface components {
             /** Unit Name */
             unit_name: string;
         };
+        /**
+         * ScoreDetail
+         * @description One thing asked of one unit, within an item.
+         */
+        ScoreDetail: {
+            /** Unit */
+            unit: string;
+            /** Unit Name */
+            unit_name: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "in_time" | "late" | "missing" | "unfinished";
+            /** Measured Ms */
+            measured_ms: number | null;
+            /** Percent */
+            percent: string | null;
+            /** Evidence */
+            evidence: number[];
+        };
         /** ScoreItem */
         ScoreItem: {
             /** Id */
             id: string;
             /** Title */
             title: string;
+            /** Title En */
+            title_en: string;
+            /** Metric */
+            metric: string;
             /** Form */
             form: string;
             /** Points */
@@ -806,10 +837,14 @@ export interface components {
             status: "scored" | "zero" | "held" | "not_exercised";
             /** Explanation */
             explanation: string;
+            /** Explanation En */
+            explanation_en: string;
             /** Measured Ms */
             measured_ms: number | null;
             /** Evidence */
             evidence: components["schemas"]["ScoreEvidence"][];
+            /** Details */
+            details: components["schemas"]["ScoreDetail"][];
         };
         /** ScoreSheet */
         ScoreSheet: {
@@ -819,16 +854,31 @@ export interface components {
             title: string;
             /** Rubric */
             rubric: string;
+            /** Rubric En */
+            rubric_en: string;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "zh" | "en";
             /** Rubric Sha256 */
             rubric_sha256: string;
+            /** Scenario Sha256 */
+            scenario_sha256: string;
             /** Log From */
             log_from: number;
             /** Log To */
             log_to: number;
+            /** Started At */
+            started_at: number;
+            /** Ended At */
+            ended_at: number;
             /** Points */
             points: string;
             /** Of */
             of: string;
+            /** Full */
+            full: string;
             /** Items */
             items: components["schemas"]["ScoreItem"][];
             /** Sheet Sha256 */
