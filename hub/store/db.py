@@ -25,7 +25,7 @@ def make_engine(url: str) -> AsyncEngine:
     """Open an engine for ``url``. Raises Invalid (``database.url``) for a URL of no known database."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise Invalid("database.url", "the database URL is none", field="SHARPEYES_DATABASE_URL") from None
     driver = _DRIVERS.get(parsed.get_backend_name())
     if driver is None:
