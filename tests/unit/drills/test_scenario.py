@@ -1,11 +1,15 @@
 """Scenarios: the demo's are read, wrong ones are refused where they are wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from drills.document import DocumentError
-from drills.scenario import MAX_INJECTS, parse_scenario
+from drills.formula import Counts, Linear, Ratio, Steps, Threshold
+from drills.metrics import METRICS
+from drills.rubric import parse_rubric
+from drills.scenario import MAX_INJECTS, METHODS, parse_scenario
 
 DEMO = Path(__file__).parents[3] / "hub" / "demo" / "drill"
 HEAD = "scenario: 1\nid: s\ntitle: 演练\nrubric: r\nunits: [a, b]\n"
@@ -53,3 +57,12 @@ def test_the_demo_scenarios_name_units_of_the_town_and_their_rubric(name: str) -
     assert f"id: {scenario.rubric}\n" in (DEMO / f"{name}.rubric.yaml").read_text("utf-8")
     assert len(scenario.units) >= 2
     assert len(scenario.injects) == 3
+
+
+def test_the_examples_of_the_guide_are_read() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "drills.md").read_text("utf-8")
+    scenario, rubric = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    assert parse_scenario(scenario).rubric == parse_rubric(rubric).id
+    forms = [form.name for form in (Steps, Linear, Threshold, Counts, Ratio)]
+    assert [name for name in (*METRICS, *forms) if f"| `{name}` |" not in guide] == []
+    assert ", ".join(METHODS) in guide
