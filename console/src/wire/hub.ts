@@ -1,101 +1,98 @@
-// Every REST call that the console makes, by noun. Types come from the hub's own models.
-import { ask } from './http'
+// Every REST call that the console makes, by noun. The compiler holds each against the hub's own document.
+import { call } from './call'
 import type * as T from './types'
-
-const V1 = '/api/v1'
-const id = encodeURIComponent
 
 export interface Page {
   cursor?: string | null
   limit?: number
 }
 
+const SLOW = 60_000 // ms, for uploads and scores
+
+function form(text: string, picture: Blob | null | undefined): FormData {
+  const data = new FormData()
+  data.set('text', text)
+  if (picture) data.set('picture', picture)
+  return data
+}
+
 export const hub = {
   sessions: {
-    current: () => ask<T.Me>(`${V1}/sessions/current`, { quiet: true }),
+    current: () => call('get', '/api/v1/sessions/current', { quiet: true }),
     signIn: (username: string, password: string) =>
-      ask<T.Session>(`${V1}/sessions`, { method: 'POST', body: { username, password }, quiet: true }),
-    signOut: () => ask<undefined>(`${V1}/sessions/current`, { method: 'DELETE', quiet: true }),
+      call('post', '/api/v1/sessions', { body: { username, password }, quiet: true }),
+    signOut: () => call('delete', '/api/v1/sessions/current', { quiet: true }),
   },
   demo: {
-    people: () => ask<T.DemoPeople>(`${V1}/demo/people`, { quiet: true }),
-    signIn: (username: string) =>
-      ask<T.Session>(`${V1}/demo/sessions`, { method: 'POST', body: { username }, quiet: true }),
+    people: () => call('get', '/api/v1/demo/people', { quiet: true }),
+    signIn: (username: string) => call('post', '/api/v1/demo/sessions', { body: { username }, quiet: true }),
   },
-  units: { list: () => ask<T.Units>(`${V1}/units`) },
+  units: { list: () => call('get', '/api/v1/units', {}) },
   users: {
-    list: () => ask<T.Users>(`${V1}/users`),
-    add: (user: T.NewUser) => ask<T.User>(`${V1}/users`, { method: 'POST', body: user }),
+    list: () => call('get', '/api/v1/users', {}),
+    add: (user: T.NewUser) => call('post', '/api/v1/users', { body: user }),
   },
   cameras: {
-    list: (query: Page & { q?: string; unit?: string } = {}) => ask<T.Cameras>(`${V1}/cameras`, { query: { ...query } }),
-    get: (camera: string) => ask<T.Camera>(`${V1}/cameras/${id(camera)}`),
-    add: (camera: T.NewCamera) => ask<T.Camera>(`${V1}/cameras`, { method: 'POST', body: camera }),
-    remove: (camera: string) => ask<undefined>(`${V1}/cameras/${id(camera)}`, { method: 'DELETE' }),
+    list: (query: Page & { q?: string; unit?: string } = {}) => call('get', '/api/v1/cameras', { query }),
+    get: (camera: string) => call('get', '/api/v1/cameras/{camera}', { path: { camera } }),
+    add: (camera: T.NewCamera) => call('post', '/api/v1/cameras', { body: camera }),
+    remove: (camera: string) => call('delete', '/api/v1/cameras/{camera}', { path: { camera } }),
   },
   rules: {
-    list: (camera?: string) => ask<T.Rules>(`${V1}/rules`, { query: { camera } }),
-    add: (rule: T.NewRule) => ask<T.Rule>(`${V1}/rules`, { method: 'POST', body: rule }),
+    list: (camera?: string) => call('get', '/api/v1/rules', { query: { camera } }),
+    add: (rule: T.NewRule) => call('post', '/api/v1/rules', { body: rule }),
     enable: (rule: string, enabled: boolean) =>
-      ask<T.Rule>(`${V1}/rules/${id(rule)}`, { method: 'PATCH', body: { enabled } }),
-    remove: (rule: string) => ask<undefined>(`${V1}/rules/${id(rule)}`, { method: 'DELETE' }),
+      call('patch', '/api/v1/rules/{rule}', { path: { rule }, body: { enabled } }),
+    remove: (rule: string) => call('delete', '/api/v1/rules/{rule}', { path: { rule } }),
   },
   alerts: {
-    list: (query: Page & { state?: T.AlertState } = {}) => ask<T.Alerts>(`${V1}/alerts`, { query: { ...query } }),
-    get: (alert: string) => ask<T.Alert>(`${V1}/alerts/${id(alert)}`),
+    list: (query: Page & { state?: T.AlertState } = {}) => call('get', '/api/v1/alerts', { query }),
+    get: (alert: string) => call('get', '/api/v1/alerts/{alert}', { path: { alert } }),
     acknowledge: (alert: string, reason = '') =>
-      ask<T.Alert>(`${V1}/alerts/${id(alert)}/acknowledge`, { method: 'POST', body: { reason } }),
+      call('post', '/api/v1/alerts/{alert}/acknowledge', { path: { alert }, body: { reason } }),
     dismiss: (alert: string, reason: string) =>
-      ask<T.Alert>(`${V1}/alerts/${id(alert)}/dismiss`, { method: 'POST', body: { reason } }),
+      call('post', '/api/v1/alerts/{alert}/dismiss', { path: { alert }, body: { reason } }),
   },
   incidents: {
-    list: (query: Page & { state?: T.Incident['state'] } = {}) =>
-      ask<T.Incidents>(`${V1}/incidents`, { query: { ...query } }),
-    get: (incident: string) => ask<T.IncidentFile>(`${V1}/incidents/${id(incident)}`),
-    open: (incident: T.NewIncident) => ask<T.Incident>(`${V1}/incidents`, { method: 'POST', body: incident }),
+    list: (query: Page & { state?: T.Incident['state'] } = {}) => call('get', '/api/v1/incidents', { query }),
+    get: (incident: string) => call('get', '/api/v1/incidents/{incident}', { path: { incident } }),
+    open: (incident: T.NewIncident) => call('post', '/api/v1/incidents', { body: incident }),
     note: (incident: string, text: string) =>
-      ask<T.Incident>(`${V1}/incidents/${id(incident)}/notes`, { method: 'POST', body: { text } }),
+      call('post', '/api/v1/incidents/{incident}/notes', { path: { incident }, body: { text } }),
     close: (incident: string, reason: string) =>
-      ask<T.Incident>(`${V1}/incidents/${id(incident)}/close`, { method: 'POST', body: { reason } }),
+      call('post', '/api/v1/incidents/{incident}/close', { path: { incident }, body: { reason } }),
   },
   orders: {
     list: (query: Page & { incident?: string; unit?: string; state?: T.OrderState } = {}) =>
-      ask<T.Orders>(`${V1}/orders`, { query: { ...query } }),
-    get: (order: string) => ask<T.Order>(`${V1}/orders/${id(order)}`),
-    issue: (order: T.NewOrder) => ask<T.Order>(`${V1}/orders`, { method: 'POST', body: order }),
-    sign: (order: string) => ask<T.Order>(`${V1}/orders/${id(order)}/sign`, { method: 'POST' }),
-    feedback: (order: string, text: string, picture?: Blob | null) => {
-      const form = new FormData()
-      form.set('text', text)
-      if (picture) form.set('picture', picture)
-      return ask<T.Order>(`${V1}/orders/${id(order)}/feedback`, { method: 'POST', body: form, timeout: 60_000 })
-    },
+      call('get', '/api/v1/orders', { query }),
+    get: (order: string) => call('get', '/api/v1/orders/{order}', { path: { order } }),
+    issue: (order: T.NewOrder) => call('post', '/api/v1/orders', { body: order }),
+    sign: (order: string) => call('post', '/api/v1/orders/{order}/sign', { path: { order } }),
+    feedback: (order: string, text: string, picture?: Blob | null) =>
+      call('post', '/api/v1/orders/{order}/feedback', { path: { order }, body: form(text, picture), timeout: SLOW }),
     review: (order: string, accepted: boolean, comment = '') =>
-      ask<T.Order>(`${V1}/orders/${id(order)}/review`, { method: 'POST', body: { accepted, comment } }),
-    close: (order: string) => ask<T.Order>(`${V1}/orders/${id(order)}/close`, { method: 'POST' }),
+      call('post', '/api/v1/orders/{order}/review', { path: { order }, body: { accepted, comment } }),
+    close: (order: string) => call('post', '/api/v1/orders/{order}/close', { path: { order } }),
   },
   conferences: {
-    list: () => ask<T.Conferences>(`${V1}/conferences`),
-    get: (conference: string) => ask<T.Conference>(`${V1}/conferences/${id(conference)}`),
-    open: (conference: T.NewConference) =>
-      ask<T.Conference>(`${V1}/conferences`, { method: 'POST', body: conference }),
+    list: () => call('get', '/api/v1/conferences', {}),
+    get: (conference: string) => call('get', '/api/v1/conferences/{conference}', { path: { conference } }),
+    open: (conference: T.NewConference) => call('post', '/api/v1/conferences', { body: conference }),
   },
   drills: {
-    scenarios: () => ask<T.Scenarios>(`${V1}/drills/scenarios`),
-    addScenario: (scenario: T.NewScenario) =>
-      ask<T.Scenario>(`${V1}/drills/scenarios`, { method: 'POST', body: scenario }),
-    runs: () => ask<T.Runs>(`${V1}/drills/runs`),
-    plan: (scenario: string) => ask<T.Run>(`${V1}/drills/runs`, { method: 'POST', body: { scenario } }),
-    run: (run: string) => ask<T.Run>(`${V1}/drills/runs/${id(run)}`),
-    start: (run: string) => ask<T.Run>(`${V1}/drills/runs/${id(run)}/start`, { method: 'POST' }),
-    end: (run: string, reason = '') =>
-      ask<T.Run>(`${V1}/drills/runs/${id(run)}/end`, { method: 'POST', body: { reason } }),
-    score: (run: string) => ask<T.ScoreSheet>(`${V1}/drills/runs/${id(run)}/score`, { method: 'POST', timeout: 60_000 }),
-    sheet: (run: string) => ask<T.ScoreSheet>(`${V1}/drills/runs/${id(run)}/score`),
+    scenarios: () => call('get', '/api/v1/drills/scenarios', {}),
+    addScenario: (scenario: T.NewScenario) => call('post', '/api/v1/drills/scenarios', { body: scenario }),
+    runs: () => call('get', '/api/v1/drills/runs', {}),
+    plan: (scenario: string) => call('post', '/api/v1/drills/runs', { body: { scenario } }),
+    run: (run: string) => call('get', '/api/v1/drills/runs/{run}', { path: { run } }),
+    start: (run: string) => call('post', '/api/v1/drills/runs/{run}/start', { path: { run } }),
+    end: (run: string, reason = '') => call('post', '/api/v1/drills/runs/{run}/end', { path: { run }, body: { reason } }),
+    score: (run: string) => call('post', '/api/v1/drills/runs/{run}/score', { path: { run }, timeout: SLOW }),
+    sheet: (run: string) => call('get', '/api/v1/drills/runs/{run}/score', { path: { run } }),
   },
   events: {
     list: (query: { after?: number; limit?: number; kind?: string; ref?: string } = {}) =>
-      ask<T.Events>(`${V1}/events`, { query }),
+      call('get', '/api/v1/events', { query }),
   },
-  system: () => ask<T.System>(`${V1}/system`),
+  system: () => call('get', '/api/v1/system', {}),
 }
