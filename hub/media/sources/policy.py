@@ -9,14 +9,16 @@ answers.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from hub.domain.source_url import ParsedSource, refuse_address
+from hub.domain.source_url import PORTS, ParsedSource, refuse_address
 from hub.media.sources.errors import SourceError
 
 Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -48,8 +50,34 @@ class Target:
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
     """Addresses by the system's resolver, in its order of preference. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
+    with contextlib.suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Sequence[str]] = loop.create_future()
+
+    def settle(found: Sequence[str] | OSError) -> None:
+        if answer.done():
+            return
+        if isinstance(found, OSError):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def ask() -> None:
+        found: Sequence[str] | OSError
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = list(dict.fromkeys(str(info[4][0]) for info in infos))
+        except OSError as error:
+            found = error
+        except UnicodeError as error:
+            found = OSError(str(error))
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
+            loop.call_soon_threadsafe(settle, found)
+
+    # Not the loop's executor: a name server that does not answer would hold up the end of the process.
+    threading.Thread(target=ask, name=f"resolve/{host}", daemon=True).start()
+    return await answer
 
 
 async def admit(source: ParsedSource, *, resolve: Resolver = system_resolver, files: Path | None = None) -> Target:
@@ -63,7 +91,7 @@ async def admit(source: ParsedSource, *, resolve: Resolver = system_resolver, fi
     try:
         async with asyncio.timeout(RESOLVE_S):
             addresses = await resolve(source.host, source.port)
-    except (OSError, UnicodeError, TimeoutError):
+    except (OSError, TimeoutError):
         raise SourceError("source.unreachable", f"the name {source.host} is not known") from None
     if not addresses:
         raise SourceError("source.unreachable", f"the name {source.host} has no address")
@@ -88,7 +116,7 @@ def _options(source: ParsedSource) -> dict[str, str]:
         options |= {
             "max_redirects": "0",
             "http_proxy": "",  # else one of the environment would connect for us, unchecked
-            "headers": f"Host: {source.netloc}\r\n",
+            "headers": f"Host: {source.netloc.removesuffix(f':{PORTS[source.scheme]}')}\r\n",
             "reconnect": "0",
             "user_agent": "sharpeyes",
         }

@@ -26,7 +26,9 @@ async def test_the_demuxer_is_given_the_checked_number() -> None:
 async def test_http_keeps_its_name_beside_the_number() -> None:
     target = await admit(check_url("http://cam.example/a"), resolve=answers("10.0.0.7"))
     assert target.url == "http://10.0.0.7:80/a"
-    assert target.options["headers"] == "Host: cam.example:80\r\n"
+    assert target.options["headers"] == "Host: cam.example\r\n"
+    other = await admit(check_url("http://cam.example:81/a"), resolve=answers("10.0.0.7"))
+    assert other.options["headers"] == "Host: cam.example:81\r\n"
     assert target.options["max_redirects"] == "0"
     assert target.options["http_proxy"] == ""
 
