@@ -17,6 +17,7 @@ from vision.detections import Detections, DetectorFailed
 from vision.frames import Frame
 
 MAX_OBJECTS: Final = 300
+OVERLAP: Final = 0.5  # boxes of one class that overlap more are one object: people must not be counted twice
 
 
 class YoloDetector:
@@ -57,8 +58,8 @@ class YoloDetector:
         """Objects with at least this confidence, at most 300. Raises DetectorFailed."""
         with _one_line("the inference failed"):
             results = self._model.predict(
-                frame.pixels, imgsz=self._image_size, conf=confidence, device=self._device, max_det=MAX_OBJECTS,
-                verbose=False, save=False,
+                frame.pixels, imgsz=self._image_size, conf=confidence, iou=OVERLAP, max_det=MAX_OBJECTS,
+                device=self._device, verbose=False, save=False,
             )  # fmt: skip
             boxes = results[0].boxes
             return Detections.of(boxes.xyxyn.cpu().numpy(), boxes.conf.cpu().numpy(), boxes.cls.cpu().numpy())
