@@ -4,11 +4,13 @@ An observation is one thing that was asked of one unit (or of the command centre
 done, which events prove it. What it is worth is decided by a form (``drills.formula``), not here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from drills.envelope import NODE_LOST, Envelope, Slice, value
+
+Key = TypeVar("Key", bound=Hashable)
 
 FAULT_MARGIN_MS: Final = 15_000
 """A node's loss is noticed seconds late and felt until it is back: so much before and after counts as failure."""
@@ -82,25 +84,41 @@ def _first(events: Iterable[Envelope], after: Envelope) -> Envelope | None:
     return next((event for event in events if event.seq > after.seq), None)
 
 
+def _by_key(events: Slice, kinds: Collection[str], key: Callable[[Envelope], Key]) -> dict[Key, list[Envelope]]:
+    """Events of these kinds by a key, each list in the order of the log."""
+    found: dict[Key, list[Envelope]] = {}
+    for event in events.events:
+        if event.kind in kinds:
+            found.setdefault(key(event), []).append(event)
+    return found
+
+
+def _ref(event: Envelope) -> str:
+    return event.ref
+
+
+def _ref_and_unit(event: Envelope) -> tuple[str, str]:
+    return event.ref, event.unit
+
+
 def _calls(events: Slice, wanted: str) -> list[Observation]:
     """First ring of each unit in each conference, to the first event of ``wanted`` there."""
-    over = {event.ref: event for event in reversed(events.of("conference.ended"))}
-    asked: dict[tuple[str, str], Envelope] = {}
-    for event in events.of("conference.rung"):
-        asked.setdefault((event.ref, event.unit), event)
+    over = _by_key(events, ("conference.ended",), _ref)
+    done = _by_key(events, (wanted,), _ref_and_unit)
+    refused = _by_key(events, ("conference.declined", "conference.missed"), _ref_and_unit)
     found = []
-    for (ref, unit), start in asked.items():
-        end = _first((e for e in events.of(wanted) if (e.ref, e.unit) == (ref, unit)), start)
-        out = _first(
-            (
-                event
-                for event in events.events
-                if event.kind in ("conference.declined", "conference.missed") and (event.ref, event.unit) == (ref, unit)
-            ),
-            start,
+    for call, rings in _by_key(events, ("conference.rung",), _ref_and_unit).items():
+        start, (ref, unit) = rings[0], call
+        until = over[ref][0].at if ref in over else events.ended.at
+        found.append(
+            Observation(
+                unit,
+                start,
+                _first(done.get(call, ()), start),
+                until,
+                ruled_out=_first(refused.get(call, ()), start),
+            )
         )
-        until = over[ref].at if ref in over else events.ended.at
-        found.append(Observation(unit, start, end, until, ruled_out=out))
     return found
 
 
@@ -116,24 +134,23 @@ def call_joined(events: Slice, units: frozenset[str]) -> list[Observation]:
 
 def stage_camera(events: Slice, units: frozenset[str]) -> list[Observation]:
     """Incident to a camera on the stage for all: ``incident.opened`` → ``conference.staged`` of that incident."""
-    staged = events.of("conference.staged")
-    closed = {event.ref: event for event in reversed(events.of("incident.closed"))}
+    staged = _by_key(events, ("conference.staged",), lambda event: str(value(event, "incident")))
+    closed = _by_key(events, ("incident.closed",), _ref)
     found = []
     for start in events.of("incident.opened"):
-        end = _first((event for event in staged if value(event, "incident") == start.ref), start)
-        until = closed[start.ref].at if start.ref in closed else events.ended.at
-        found.append(Observation(start.unit, start, end, until))
+        until = closed[start.ref][0].at if start.ref in closed else events.ended.at
+        found.append(Observation(start.unit, start, _first(staged.get(start.ref, ()), start), until))
     return found
 
 
 def order_signed(events: Slice, units: frozenset[str]) -> list[Observation]:
     """Order to signature: ``order.issued`` → ``order.signed``, an order each."""
-    signed = events.of("order.signed")
+    signed = _by_key(events, ("order.signed",), _ref)
     return [
         Observation(
             start.unit,
             start,
-            _first((event for event in signed if event.ref == start.ref), start),
+            _first(signed.get(start.ref, ()), start),
             events.ended.at,
             due=_whole(start, "sign_due_at"),
         )
@@ -143,15 +160,16 @@ def order_signed(events: Slice, units: frozenset[str]) -> list[Observation]:
 
 def order_feedback(events: Slice, units: frozenset[str]) -> list[Observation]:
     """Order to first feedback: ``order.issued`` → ``order.feedback``; reviews that refused it are kept."""
-    answers, reviews = events.of("order.feedback"), events.of("order.reviewed")
+    answers = _by_key(events, ("order.feedback",), _ref)
+    reviews = _by_key(events, ("order.reviewed",), _ref)
     return [
         Observation(
             start.unit,
             start,
-            _first((event for event in answers if event.ref == start.ref), start),
+            _first(answers.get(start.ref, ()), start),
             events.ended.at,
             due=_whole(start, "feedback_due_at"),
-            refused=tuple(e for e in reviews if e.ref == start.ref and value(e, "accepted") is False),
+            refused=tuple(event for event in reviews.get(start.ref, ()) if value(event, "accepted") is False),
         )
         for start in events.of("order.issued")
     ]
