@@ -7,7 +7,9 @@ export type PathOf<M extends Method> = {
   [P in keyof paths]: paths[P][M] extends { responses: unknown } ? P : never
 }[keyof paths]
 
-type Json<T> = { content: { 'application/json': T } }
+interface Json<T> {
+  content: { 'application/json': T }
+}
 type Answer<Op> = Op extends { responses: { 201: Json<infer T> } } ? T : Op extends { responses: { 200: Json<infer T> } } ? T : undefined
 type PathPart<Op> = Op extends { parameters: { path: infer X extends object } } ? { path: X } : { path?: undefined }
 type QueryPart<Op> = Op extends { parameters: { query?: infer X } } ? { query?: X } : { query?: undefined }
