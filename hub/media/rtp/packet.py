@@ -46,7 +46,7 @@ def parse_rtp(data: bytes) -> RtpPacket:
             raise WireError("RTP padding is zero", end - 1)
         end -= padding
     if start > end:
-        raise WireError("RTP payload has a negative length", start)
+        raise WireError("RTP payload has a negative length", min(start, len(data)))
     return RtpPacket(bool(b1 & 0x80), b1 & 0x7F, seq, timestamp, ssrc, data[start:end])
 
 

@@ -1,0 +1,128 @@
+"""The hot loop with the real libsrtp: every viewer can read its packets, and what fails is counted, never raised."""
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pylibsrtp
+import pytest
+
+from hub.media.peer import udp
+from hub.media.peer.counters import Counters
+from hub.media.peer.fanout import Fanout, Target
+from hub.media.rtp.numbering import Numbering
+from hub.media.rtp.track import Track
+from hub.media.rtp.unit import AccessUnit
+
+PROFILES = [
+    (pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44, 16),
+    (pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30, 10),
+]
+
+
+def session(profile: int, size: int, kind: int) -> Any:
+    policy = pylibsrtp.Policy(key=bytes(range(size)), ssrc_type=kind, srtp_profile=profile)
+    policy.allow_repeat_tx = True
+    policy.window_size = 1_024
+    return pylibsrtp.Session(policy)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected ends on the loopback: datagrams must be seen as they leave."""
+    with udp.bind("127.0.0.1", 0) as out, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as into:
+        into.bind(("127.0.0.1", 0))
+        into.settimeout(5)
+        yield out, into
+
+
+def path_of(sock: socket.socket) -> bytes:
+    host, port = sock.getsockname()
+    return struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, socket.inet_aton(host))
+
+
+def picture(size: int) -> AccessUnit:
+    data = b"\0\0\1\x67\x42\xe0\x1f\0\0\1\x68\xce\0\0\1\x65" + b"\x55" * size
+    return AccessUnit("video", "h264", data, 0, True, 0)
+
+
+@pytest.mark.parametrize("gso", [True, False])
+def test_every_viewer_reads_its_own_packets(pair: tuple[socket.socket, socket.socket], gso: bool) -> None:
+    out, into = pair
+    counters = Counters()
+    fanout = Fanout(out.fileno(), counters, gso=gso)
+    packets = Track("h264").append_unit(picture(9_000))
+    groups: dict[int, list[Target]] = {}
+    readers, keep = [], []
+    for n, (profile, size, tag) in enumerate(PROFILES * 2):
+        keep.append(session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
+        readers.append(session(profile, size, pylibsrtp.Policy.SSRC_ANY_INBOUND))
+        target = Target(keep[-1]._srtp[0], tag, 96 + n, path_of(into), Numbering(100 * (n + 1)))
+        target.numbering.begin(packets[0].n)
+        groups.setdefault(tag, []).append(target)
+    fanout.live(groups, packets)
+    order = [0, 2, 1, 3]  # by tag
+    for which in order:
+        for n, packet in enumerate(packets):
+            plain = readers[which].unprotect(into.recv(2_048))
+            kind, seq, stamp = struct.unpack_from("!xBHI", plain)
+            assert (kind & 0x7F, seq, stamp) == (96 + which, 100 * (which + 1) + n, packet.timestamp)
+            assert plain[12:] == packet.data[12:]
+    assert counters.packets_out == 4 * len(packets)
+    assert counters.send_errors == counters.drops == counters.protect_failed == 0
+
+
+def test_a_retransmission_is_the_identical_datagram(pair: tuple[socket.socket, socket.socket]) -> None:
+    out, into = pair
+    fanout = Fanout(out.fileno(), Counters())
+    profile, size, tag = PROFILES[0]
+    keys = session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    packets = Track("h264").append_unit(picture(10))
+    target = Target(keys._srtp[0], tag, 96, path_of(into), Numbering(7))
+    target.numbering.begin(packets[0].n)
+    fanout.live({tag: [target]}, packets)
+    first = into.recv(2_048)
+    fanout.exact(target, [(packets[0], 7, packets[0].timestamp)])
+    assert into.recv(2_048) == first
+
+
+def test_keys_that_refuse_cost_nobody_else_a_packet(pair: tuple[socket.socket, socket.socket]) -> None:
+    out, into = pair
+    counters = Counters()
+    profile, size, tag = PROFILES[0]
+    keys = [session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND) for _ in range(2)]
+    packets = Track("h264").append_unit(picture(10))
+    targets = [
+        Target(key._srtp[0], tag, 96, path_of(into), Numbering(first))
+        for key, first in zip(keys, (5_000, 7), strict=True)
+    ]
+    fanout = Fanout(out.fileno(), counters)
+    for target in targets:
+        target.numbering.begin(packets[0].n)
+    fanout.exact(targets[0], [(packets[0], 9_000, 0)])  # now 5000 is behind its window, and libsrtp refuses it
+    into.recv(2_048)
+    fanout.live({tag: targets}, packets)
+    assert struct.unpack_from("!H", into.recv(2_048), 2)[0] == 7
+    assert (counters.protect_failed, counters.drops) == (1, 1)
+
+
+def test_a_send_that_fails_is_counted() -> None:
+    counters = Counters()
+    fanout = Fanout(-1, counters, protect=lambda *_: 0)
+    target = Target(None, 16, 96, bytes(16), Numbering(1))
+    packets = Track("h264").append_unit(picture(5_000))
+    target.numbering.begin(packets[0].n)
+    fanout.live({16: [target]}, packets)
+    assert counters.send_errors == len(packets)
+    assert errno.EBADF not in udp.NO_GSO
+    assert fanout.gso
+
+
+def test_runs_are_equal_sizes_with_a_smaller_last() -> None:
+    fanout = Fanout(-1, Counters())
+    assert [(at, n) for _, at, n in fanout._runs([40, 100, 100, 60, 60, 100], 16)] == [(0, 1), (1, 3), (4, 1), (5, 1)]
+    assert [(at, n) for _, at, n in fanout._runs([1_400] * 48, 16)] == [(0, 45), (45, 3)]
+    fanout.gso = False
+    assert [(at, n) for _, at, n in fanout._runs([100, 100], 16)] == [(0, 1), (1, 1)]
