@@ -304,7 +304,9 @@ def drill_score(
 @models.command("pull")
 def models_pull(
     name: Annotated[str, typer.Argument(help="Official model, for example yolo11n.")],
-    sha256: Annotated[str | None, typer.Option("--sha256", help="Needed for others than yolo11n, s, m, l, whose are built in.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="Needed for others than yolo11n, s, m, l, whose are built in.")
+    ] = None,
     data: Data = None,
 ) -> None:
     """Fetch official weights into DATA/models, checksum verified. Needs the internet, once."""
