@@ -71,6 +71,7 @@ class Media:
         self._ctx = ctx
         self._placements = placements
         self._relays = relays
+        self._owners: set[str] = set()  # sign-ins that opened media here: known even when Redis has forgotten
 
     # opening --------------------------------------------------------------------------------------
 
@@ -163,6 +164,7 @@ class Media:
     ) -> Answered:
         owner = owner_key(who.session)
         hangs_on = (owner, *keys)
+        self._owners.add(owner)
         noted = Noted(node=node.id, url=node.url, owner=owner, stream=stream, publishes=publishes, keys=hangs_on)
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -216,7 +218,9 @@ class Media:
 
     async def signed_out(self, session: str) -> None:
         """End every session of a sign-in, on all relays, noted or not."""
-        owner = owner_key(session)
+        await self._withdraw(owner_key(session))
+
+    async def _withdraw(self, owner: str) -> None:
         await self.gone(owner)
         try:
             alive = await self._placements.relays_alive()
@@ -229,6 +233,7 @@ class Media:
             except HubError as error:
                 log.warning("media.not_withdrawn", relay=node.id, error=error.id)
 
+        self._owners.discard(owner)
         async with asyncio.TaskGroup() as group:
             for node in alive:
                 group.create_task(tell(node), name=f"withdraw/{node.id}")
@@ -239,16 +244,18 @@ class Media:
 
     async def audit(self) -> int:
         """End sessions whose sign-in or member is gone, in case nobody told us; return how many of these were."""
-        owners, members = await self._keys(SIGN_IN), await self._keys("mem-")
+        owners, members = self._owners.union(await self._keys(SIGN_IN)), await self._keys("mem-")
         if not owners and not members:
             return 0
         async with self._ctx.reading() as db:
             valid = {owner_key(key) for key in await signins.valid(db, self._ctx.clock())}
-            valid |= {member.id for member in await conference_store.present(db)}
-        gone = [key for key in (*owners, *members) if key not in valid]
-        for key in gone:
-            await self.gone(key)
-        return len(gone)
+            present = {member.id for member in await conference_store.present(db)}
+        gone, left = owners - valid, set(members) - present
+        for owner in gone:
+            await self._withdraw(owner)
+        for member in left:
+            await self.gone(member)
+        return len(gone) + len(left)
 
     async def tend_members(self) -> None:
         """Note members as silent whose relay has died: it could not say so."""

@@ -32,6 +32,7 @@ PLACE_TTL_MS: Final = 600_000  # a place outlives its use a while; a dead relay'
 LEADER_TTL_MS: Final = 5_000
 SUSPECT_MS: Final = 6_000  # as long as a dead node's entry may stay in the registry
 EVERY_S: Final = 1.0
+LOOK_EVERY_S: Final = 0.25  # a wall of sixteen tiles asks once
 RENEW_EVERY_MS: Final = 120_000
 AT_ONCE: Final = 16  # calls to relays at the same time
 
@@ -58,18 +59,24 @@ class Placements:
         self._told: dict[CameraId, tuple[str, int, StreamConfig]] = {}  # what we told which relay
         self._failed: set[CameraId] = set()
         self._renewed_at = 0
+        self._found: list[NodeInfo] = []
+        self._found_at = 0.0
 
     # places ---------------------------------------------------------------------------------------
 
     async def relays_alive(self) -> list[NodeInfo]:
         """Live relays, without those that just did not answer. Raises Unavailable (``bus.lost``)."""
-        try:
-            found = await registry.nodes(self._redis, "relay")
-        except BUS_ERRORS:
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+        now_s = asyncio.get_running_loop().time()
+        if not self._found or now_s - self._found_at > LOOK_EVERY_S:
+            try:
+                self._found = await registry.nodes(self._redis, "relay")
+            except BUS_ERRORS:
+                self._found = []
+                raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+            self._found_at = now_s
         now = self._ctx.clock()
         self._suspects = {key: until for key, until in self._suspects.items() if until > now}
-        return [node for node in found if (node.id, node.since) not in self._suspects]
+        return [node for node in self._found if (node.id, node.since) not in self._suspects]
 
     async def place(self, stream: StreamId) -> NodeInfo:
         """The relay that carries this stream, chosen now if there is none. Raises Unavailable (``relay.none``)."""
