@@ -8,6 +8,9 @@ from typing import Any, Final, Protocol
 STARTED: Final = "drill.started"
 ENDED: Final = "drill.ended"
 NODE_LOST: Final = "system.node_lost"
+SYSTEM_STARTED: Final = "system.started"
+FAILURES: Final = frozenset({NODE_LOST, SYSTEM_STARTED})
+"""The hub's own failures. A hub that starts in the middle of a run was away before."""
 
 
 class Envelope(Protocol):
@@ -59,10 +62,10 @@ def cut(log: Iterable[Envelope], run: str, kinds: frozenset[str]) -> Slice:
     """Take the run's slice, whatever else the log holds and in whatever order it comes.
 
     Only events of ``kinds`` with the run's mark, between ``drill.started`` and ``drill.ended``, count; and
-    ``system.node_lost``, which carries no mark. Raises Unscorable, also where a payload that might have counted
+    the hub's own failures, which carry no mark. Raises Unscorable, also where a payload that might have counted
     was erased: then nobody can say any more whether it did.
     """
-    wanted = kinds | {STARTED, ENDED, NODE_LOST}
+    wanted = kinds | {STARTED, ENDED} | FAILURES
     events = sorted((event for event in log if event.kind in wanted), key=lambda event: event.seq)
     for before, after in pairwise(events):
         if before.seq == after.seq:
@@ -77,7 +80,7 @@ def cut(log: Iterable[Envelope], run: str, kinds: frozenset[str]) -> Slice:
         started=started,
         ended=ended,
         events=tuple(event for event in within if event.kind in kinds and value(event, "run") == run),
-        failures=tuple(event for event in within if event.kind == NODE_LOST),
+        failures=tuple(event for event in within if event.kind in FAILURES),
     )
 
 

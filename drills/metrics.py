@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from drills.envelope import NODE_LOST, Envelope, Slice, value
+from drills.envelope import FAILURES, NODE_LOST, SYSTEM_STARTED, Envelope, Slice, value
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -216,7 +216,8 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "order.feedback": frozenset({"run"}),
     "order.reviewed": frozenset({"run", "accepted"}),
     NODE_LOST: frozenset({"role"}),
+    SYSTEM_STARTED: frozenset(),
 }
 """Every kind that is read and what is read of its payload; a test holds this against the hub's own events."""
 
-KINDS: Final = frozenset(FIELDS) - {NODE_LOST}
+KINDS: Final = frozenset(FIELDS) - FAILURES

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from drills.document import DocumentError
-from drills.envelope import ENDED, NODE_LOST, STARTED, Unscorable
+from drills.envelope import ENDED, FAILURES, STARTED, Unscorable
 from drills.report import render
 from drills.rubric import parse_rubric
 from drills.scenario import parse_scenario
@@ -110,7 +110,9 @@ async def _events(db: AsyncSession, run: RunId) -> list[Envelope]:
     """Everything marked with the run, and the hub's own failures from its start on."""
     events = await _all(db, after=0, run=run)
     started = next((event.seq for event in events if event.kind == STARTED), 0)
-    return events + await _all(db, after=started, kind=NODE_LOST)
+    for kind in sorted(FAILURES):
+        events += await _all(db, after=started, kind=kind)
+    return events
 
 
 async def _all(db: AsyncSession, *, after: int, run: RunId | None = None, kind: str | None = None) -> list[Envelope]:

@@ -162,6 +162,12 @@ def test_the_loss_of_a_node_that_has_nothing_to_do_with_it_holds_nothing() -> No
     assert mark(with_failure(late_signature(), 200, "something new"), one(SIGN)).status == "held"
 
 
+def test_a_hub_that_starts_in_the_middle_was_away_before_and_holds_what_it_touched() -> None:
+    events = [moved(event, kind="system.started") if event.kind == "system.node_lost" else event
+              for event in with_failure(late_signature(), 200)]  # fmt: skip
+    assert mark(events, one(SIGN)).status == "held"
+
+
 def test_a_failure_takes_no_points_from_those_who_did_well_in_spite_of_it() -> None:
     log = good_run()
     found = score(with_failure(log, 80), one(SIGN), THE_RUN)
