@@ -1,7 +1,7 @@
 import { ElMessage } from 'element-plus'
 import { wordsOf } from './words'
 
-const common = { grouping: true, showClose: true, offset: 56 }
+const common = { grouping: true, showClose: true, offset: 76 }
 
 export const toast = {
   ok: (message: string) => ElMessage({ ...common, message, type: 'success', duration: 3_000 }),
