@@ -40,7 +40,8 @@ from hub.services.context import Context
 from hub.services.dispatch import watch_overdue
 from hub.services.drills import run_injector
 from hub.services.events import run_appender
-from hub.services.rules import publish_rules
+from hub.services.nodes import watch_nodes
+from hub.services.rules import keep_rules_published, publish_rules
 from hub.services.units import NobodyOnline, Online
 from hub.store.outbox import record
 
@@ -68,19 +69,19 @@ _REST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTask:
-    """Work that runs as long as the application does. If it crashes or ends, it is started again alone."""
+    """Work beside the requests. If it crashes it is started again, alone; if it returns it is done."""
 
     name: str
     run: Callable[[], Coroutine[Any, Any, None]]
 
     async def supervised(self) -> None:
-        """Run until cancelled; after a crash wait 1 s, then twice as long each time up to 30 s."""
+        """Run until it is done or cancelled; after a crash wait 1 s, then twice as long each time up to 30 s."""
         pause = 1.0
         while True:
             began = asyncio.get_running_loop().time()
             try:
                 await self.run()
-                log.error("task.ended", task=self.name)
+                return
             except Exception as error:  # whatever it was: the other tasks go on
                 log.error("task.crashed", task=self.name, error=type(error).__name__, exc_info=error)
             if asyncio.get_running_loop().time() - began > 60:
@@ -168,7 +169,9 @@ def _own_tasks(ctx: Context) -> list[BackgroundTask]:
     return [
         BackgroundTask("log/appender", lambda: run_appender(ctx)),
         BackgroundTask("orders/overdue", lambda: watch_overdue(ctx)),
+        BackgroundTask("rules/published", lambda: keep_rules_published(ctx)),
         BackgroundTask("drills/injects", lambda: run_injector(ctx)),
+        BackgroundTask("nodes/watch", lambda: watch_nodes(ctx)),
     ]
 
 

@@ -5,7 +5,7 @@ A token is 256 bits of chance, and only its SHA-256 is stored. Unknown user and 
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -46,7 +46,7 @@ class MeView:
 class Opened:
     """A new session. The token is nowhere else."""
 
-    token: str
+    token: str = field(repr=False)
     expires_at: int
     user: MeView
 

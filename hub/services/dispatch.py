@@ -31,6 +31,7 @@ from hub.services.alerts import pictures
 from hub.services.context import Actor, Context
 from hub.services.dispatch_views import OrderView, order_views
 from hub.services.images import checked_picture
+from hub.services.tasks import uninterrupted
 from hub.services.units import tree
 from hub.store import duty
 from hub.store.outbox import record
@@ -270,7 +271,7 @@ async def watch_overdue(ctx: Context, *, every_s: float = 1.0) -> None:
     """Remind until cancelled. A database that is away for a moment is waited for."""
     while True:
         try:
-            while await remind_overdue(ctx) >= MAX_PAGE:
+            while await uninterrupted(remind_overdue(ctx)) >= MAX_PAGE:
                 pass  # more than one batch had passed at once
         except SQLAlchemyError as error:
             log.warning("orders.reminder_failed", error=type(error).__name__)

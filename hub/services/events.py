@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from prometheus_client import Gauge
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +20,7 @@ from hub.domain.roles import Right
 from hub.services.access import ALL, reach, require
 from hub.services.context import Actor, Context
 from hub.services.live import publish_live
+from hub.services.tasks import uninterrupted
 from hub.services.units import tree
 from hub.store import log as store
 from hub.store.tables import OutboxRow
@@ -30,6 +32,9 @@ MAX_PAGE: Final = 1_000
 LEASE: Final = "log"
 LEASE_MS: Final = 6_000
 LOOK_EVERY_S: Final = 0.25  # other processes' commits do not wake us
+
+
+HEAD: Final = Gauge("sharpeyes_log_head", "Sequence number of the last event that this process appended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,8 @@ async def list_events(
     async with ctx.reading() as db:  # one snapshot: the head belongs to the rows
         area = reach(await tree(ctx, db), actor)
         units = None if area is ALL else area
-        items = await store.read(db, after=after, limit=limit, kind=kind, ref=ref, units=units)
         head = await store.head_seq(db)
+        items = await store.read(db, after=after, limit=limit, kind=kind, ref=ref, units=units)
     return EventPage(items, items[-1].seq if len(items) == limit else max(head, after))
 
 
@@ -83,6 +88,7 @@ async def append_waiting(ctx: Context) -> int:
         if seq == 0:
             break
         last = seq
+        HEAD.set(seq)
     if last:
         await asyncio.to_thread(_write_anchor, ctx, await _head(ctx))
         await publish_live(ctx, {"seq": last})
@@ -100,7 +106,7 @@ async def run_appender(ctx: Context) -> None:
             ctx.wake.clear()
             try:
                 if await _leads(ctx, holder):
-                    await append_waiting(ctx)
+                    await uninterrupted(append_waiting(ctx))
             except (SQLAlchemyError, HubError, OSError) as error:
                 log.error("log.append_failed", error=str(error) or type(error).__name__)
                 await asyncio.sleep(LOOK_EVERY_S)

@@ -1,9 +1,12 @@
 """Rules: what a camera is watched for. Workers read the enabled ones from Redis."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio.client import Pipeline
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.bus.connection import BUS_ERRORS
 from hub.bus.relay_wire import RuleSpec
@@ -13,11 +16,14 @@ from hub.domain.ids import CameraId, RuleId, new_id
 from hub.domain.roles import Right
 from hub.services.access import ALL, need_unit, reach, require
 from hub.services.context import Actor, Context
+from hub.services.tasks import uninterrupted
 from hub.services.units import tree
 from hub.store import cameras as store
 from hub.store.outbox import record
 from hub.store.tables import CameraRow, RuleRow
 
+PUBLISHED_KEY: Final = "rules:published"  # gone with everything else when Redis starts anew
+LOOK_EVERY_S: Final = 2.0
 RULES_KEY: Final = "rules"  # hash: camera -> JSON list of RuleSpec; and the channel that says it changed
 MOST_A_CAMERA: Final = 16
 
@@ -131,14 +137,26 @@ async def publish_rules(ctx: Context) -> None:
         return
 
 
+async def keep_rules_published(ctx: Context, *, every_s: float = LOOK_EVERY_S) -> None:
+    """Write the rules again whenever Redis has lost them, until cancelled."""
+    while ctx.redis is not None:
+        try:
+            if not await ctx.redis.exists(PUBLISHED_KEY):
+                await uninterrupted(publish_rules(ctx))
+        except (*BUS_ERRORS, SQLAlchemyError):
+            pass  # whoever needs them says so; we look again
+        await asyncio.sleep(every_s)
+
+
 def _replace(pipe: Pipeline, table: dict[str, str]) -> None:
     pipe.delete(RULES_KEY)
     if table:
         pipe.hset(RULES_KEY, items=[part for pair in table.items() for part in pair])
+    pipe.set(PUBLISHED_KEY, "1")
     pipe.publish(RULES_KEY, "changed")
 
 
-async def _reachable(ctx: Context, db: Any, actor: Actor, rule: RuleId) -> RuleRow:
+async def _reachable(ctx: Context, db: AsyncSession, actor: Actor, rule: RuleId) -> RuleRow:
     row = await store.rule(db, rule, lock=True)
     if row is None:
         raise NotFound("rule.unknown", "no such rule")

@@ -47,8 +47,12 @@ def writing_sessions(engine: AsyncEngine, wake: Callable[[], None]) -> async_ses
 
 
 def reading_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Sessions that only read: on SQLite they see one snapshot and never wait for a writer."""
-    return async_sessionmaker(engine.execution_options(**{_READS: True}), expire_on_commit=False, autoflush=False)
+    """Sessions that only read: they see one snapshot, so that rows and head belong together, and wait for nobody."""
+    if engine.dialect.name == "postgresql":
+        reads = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    else:
+        reads = engine.execution_options(**{_READS: True})
+    return async_sessionmaker(reads, expire_on_commit=False, autoflush=False)
 
 
 def _on_connect(connection: Any, _record: object) -> None:

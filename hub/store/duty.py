@@ -119,7 +119,7 @@ async def conferences_of(db: AsyncSession, incidents: Collection[IncidentId]) ->
     query = select(ConferenceRow.incident, ConferenceRow.id).where(
         ConferenceRow.incident.in_(incidents), ConferenceRow.ended_at.is_(None)
     )
-    rows = (await db.execute(query.order_by(ConferenceRow.opened_at)))
+    rows = await db.execute(query.order_by(ConferenceRow.opened_at))
     return {incident: id for incident, id in rows if incident is not None}
 
 
@@ -127,7 +127,7 @@ async def order_counts(db: AsyncSession, incidents: Collection[IncidentId]) -> d
     """Orders and open orders, by incident."""
     closed = func.sum(case((OrderRow.state == OrderState.CLOSED.value, 1), else_=0))
     query = select(OrderRow.incident, func.count(), closed).where(OrderRow.incident.in_(incidents))
-    rows = (await db.execute(query.group_by(OrderRow.incident)))
+    rows = await db.execute(query.group_by(OrderRow.incident))
     return {incident: (count, count - int(done or 0)) for incident, count, done in rows}
 
 

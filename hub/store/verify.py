@@ -62,7 +62,7 @@ async def _batch(db: AsyncSession, walk: _Walk, anchors: dict[int, str]) -> int:
         .limit(BATCH)
     )
     count = 0
-    for row, payload in (await db.execute(query)):
+    for row, payload in await db.execute(query):
         _link(walk, row)
         _payload(walk, row, payload)
         if anchors.get(row.seq, row.hash) != row.hash:

@@ -189,6 +189,16 @@ async def test_background_tasks_live_and_end_with_the_application(tmp_path: Path
     assert "system.started" in kinds
 
 
+async def test_a_background_task_that_returns_is_done() -> None:
+    runs: list[int] = []
+
+    async def once() -> None:
+        runs.append(1)
+
+    await BackgroundTask("test", once).supervised()
+    assert runs == [1]
+
+
 async def test_a_background_task_that_crashes_is_started_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = 0
     again = asyncio.Event()
