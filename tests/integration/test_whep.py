@@ -76,6 +76,8 @@ async def test_a_viewer_decodes_the_frames_of_a_camera() -> None:
             track = first_track(pc, "video")
             await view(server, stream, pc)
             assert stream.viewers == 1
+            await (await track).recv()
+            assert server.sessions[0].dtls.tag == 16  # AES-GCM, which aiortc offers
             seen = [await (await track).recv() for _ in range(30)]
         assert {(frame.width, frame.height) for frame in seen} == {(320, 240)}  # type: ignore[union-attr]
         stamps = [frame.pts or 0 for frame in seen]
@@ -182,3 +184,22 @@ async def test_nobody_comes_and_the_session_ends_by_itself() -> None:
             await server.whep(stream, await offer_of(pc), owner="u", on_end=lambda _, why: ended.set_result(why))
             assert await ended == "ice.timeout"
         assert server.counters["sessions"] == 0
+
+
+async def test_a_callback_that_fails_takes_nobody_else_along() -> None:
+    async with serving() as server, client() as one, client() as two:
+        stream = h264()
+
+        def broken(session: str, reason: str) -> None:
+            raise ValueError(session)
+
+        async with feeding(stream), asyncio.timeout(PATIENCE):
+            one.addTransceiver("video", direction="recvonly")
+            answer = await server.whep(stream, await offer_of(one), owner="u", on_end=broken)
+            track = first_track(two, "video")
+            await view(server, stream, two)
+            await (await track).recv()
+            await server.end(answer.session_id, "deleted")
+            for _ in range(10):
+                await (await track).recv()
+        assert server.counters["internal_errors"] == 1

@@ -53,7 +53,7 @@ class PeerServer:
         self.port: int = sock.getsockname()[1]
         self._sock = sock
         self._fd: int = sock.fileno()
-        self._announce = tuple(announce)
+        self._announce = udp.reachable(announce)
         self._clock = clock
         self._max_sessions = max_sessions
         self._handshake_s = handshake_s
@@ -86,7 +86,7 @@ class PeerServer:
         handshake_s: float = 10.0,
         consent_s: float = 30.0,
     ) -> Self:
-        """Bind and start. ``announce`` are the addresses put into answers.
+        """Bind and start. ``announce`` are the addresses put into answers (a wildcard: this machine's own).
 
         Raises OSError when the port is taken, RuntimeError when a library is not the version it should be.
         """
@@ -217,7 +217,11 @@ class PeerServer:
         try:
             await session.run(self._handshake_s, self._on_live)
         finally:
-            await self._remove(session)
+            try:
+                await self._remove(session)
+            except Exception:  # a caller's callback must not take the other sessions along
+                self._totals.internal_errors += 1
+                log.exception("peer.remove", session=session.id)
             log.info("peer.ended", session=session.id, stream=session.stream_id, reason=session.reason)
 
     def _on_live(self, session: Session) -> None:
@@ -256,11 +260,12 @@ class PeerServer:
             self._dirty.discard(session.publisher)
             session.stream.unpublish(session.publisher.request_keyframe)
         await session.close()
-        session.stream.release(session.id)
         for track, (stream, viewers) in list(self._viewers.items()):
             if not viewers:
                 stream.unlisten(track.kind, viewers.packets)
                 del self._viewers[track]
+        session.stream.release(session.id)
+        session.tell_end()
 
     async def end(self, session_id: str, reason: str) -> bool:
         """End one session (RTCP BYE, DTLS close_notify). False when it is unknown."""

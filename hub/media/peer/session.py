@@ -148,7 +148,7 @@ class Session:
         await self.dtls.shake(self._fingerprints, handshake_s)
 
     async def close(self) -> None:
-        """Say goodbye and call ``on_end``; the server has taken us off its tables by then."""
+        """Say goodbye; the server has taken us off its tables by then."""
         was_live = self.state is State.LIVE
         self.state = step(self.state, Event.FINISHED)
         sources = tuple(viewers.track.ssrc for viewers, _ in self.senders.values())
@@ -162,6 +162,9 @@ class Session:
         except Exception:  # OpenSSL's state is no reason to keep a session
             log.debug("peer.dtls_stop", session=self.id, exc_info=True)
         self.gone.set()
+
+    def tell_end(self) -> None:
+        """Call ``on_end``, last of all."""
         if self._on_end is not None:
             self._on_end(self.id, self.reason or "ended")
 

@@ -7,7 +7,7 @@ import errno
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import cffi
@@ -59,6 +59,29 @@ def address_of(path: bytes) -> tuple[str, int]:
         return str(ipaddress.IPv4Address(path[4:8])), port
     ip = ipaddress.IPv6Address(path[8:24])
     return str(ip.ipv4_mapped or ip), port
+
+
+def reachable(announce: Sequence[str]) -> tuple[str, ...]:
+    """Addresses that a client can be told: a wildcard becomes this machine's own address on its default route.
+
+    Nothing is sent: connecting a UDP socket only asks the routing table.
+    """
+    found: list[str] = []
+    for address in announce:
+        if address not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+            found.append(address)
+            continue
+        for family, far, near in _FAR[: 1 if address == "0.0.0.0" else 2]:  # noqa: S104 - compared, not bound
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                try:
+                    probe.connect((far, 9))
+                    found.append(str(probe.getsockname()[0]))
+                except OSError:  # no route: only this machine can come
+                    found.append(near)
+    return tuple(dict.fromkeys(found))
+
+
+_FAR: Final = ((socket.AF_INET, "192.0.2.1", "127.0.0.1"), (socket.AF_INET6, "2001:db8::1", "::1"))
 
 
 class Inlet:

@@ -126,3 +126,24 @@ def test_runs_are_equal_sizes_with_a_smaller_last() -> None:
     assert [(at, n) for _, at, n in fanout._runs([1_400] * 48, 16)] == [(0, 45), (45, 3)]
     fanout.gso = False
     assert [(at, n) for _, at, n in fanout._runs([100, 100], 16)] == [(0, 1), (1, 1)]
+
+
+def test_a_wildcard_is_announced_as_an_address_that_can_be_reached() -> None:
+    assert udp.reachable(["192.0.2.9", "::1"]) == ("192.0.2.9", "::1")
+    for wildcard in ("0.0.0.0", "::"):
+        assert not {"0.0.0.0", "::"} & set(udp.reachable([wildcard]))
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        (struct.pack("=H", socket.AF_INET) + b"\x0f\xa0\xc0\x00\x02\x07" + bytes(8), ("192.0.2.7", 4_000)),
+        (struct.pack("=H", socket.AF_INET6) + b"\x0f\xa0" + bytes(4) + bytes(15) + b"\x01" + bytes(4), ("::1", 4_000)),
+        (
+            struct.pack("=H", socket.AF_INET6) + b"\x0f\xa0" + bytes(14) + b"\xff\xff\xc0\x00\x02\x07" + bytes(4),
+            ("192.0.2.7", 4_000),
+        ),
+    ],
+)
+def test_raw_addresses_are_read(path: bytes, address: tuple[str, int]) -> None:
+    assert udp.address_of(path) == address
