@@ -37,6 +37,28 @@ def other_film(path: Path, codec: str, frames: int = 25, b: int = 0, **options: 
     return path
 
 
+def with_sound(film: Path, codec: str, rate: int) -> Path:
+    """The film again, with a second of silence beside the picture."""
+    path = film.with_name(f"sound-{film.name}")
+    with av.open(str(film)) as source, av.open(str(path), "w") as container:
+        picture = container.add_stream_from_template(source.streams.video[0])
+        sound: Any = container.add_stream(codec, rate=rate)
+        sound.layout = "mono"
+        packets: list[Any] = []
+        for number in range(50):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, rate // 50), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate, number * (rate // 50)
+            packets += sound.encode(frame)
+        packets += sound.encode(None)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = picture
+                packets.append(packet)
+        for packet in sorted(packets, key=lambda each: each.dts * each.time_base):
+            container.mux(packet)
+    return path
+
+
 class Watched:
     """A place to wait for what ``on_change`` announces, and the history of states."""
 

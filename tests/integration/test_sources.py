@@ -23,7 +23,7 @@ from hub.settings import Settings
 from hub.tls import self_signed
 from signaling.rtsp.auth import Guard
 from signaling.rtsp.message import Decoder, Headers, Request, Response, encode_response
-from tests.integration.camera_kit import PATIENCE, Watched, h264_film, other_film
+from tests.integration.camera_kit import PATIENCE, Watched, h264_film, other_film, with_sound
 
 SECRET = "geheim-123"
 
@@ -162,13 +162,38 @@ async def test_what_is_not_video_over_http_is_named(tmp_path: Path) -> None:
     }
 
 
-async def test_an_mp4_over_http_comes_as_annex_b_at_the_speed_of_time(tmp_path: Path) -> None:
-    film = other_film(tmp_path / "f.mp4", "libx264", preset="ultrafast")
-    async with answering({"/f.mp4": ok(film.read_bytes())}) as port:
-        units = await take(pull(f"http://localhost:{port}/f.mp4"), 20)
+@pytest.mark.parametrize("name", ["f.mp4", "f.flv", "f.ts", "f.mkv"])
+async def test_containers_over_http_come_as_annex_b_at_the_speed_of_time(tmp_path: Path, name: str) -> None:
+    film = other_film(tmp_path / name, "libx264", preset="ultrafast")
+    async with answering({f"/{name}": ok(film.read_bytes())}) as port:
+        units = await take(pull(f"http://localhost:{port}/{name}"), 20)
     assert units[0].keyframe
     assert all(unit.data.startswith(b"\0\0\0\1") for unit in units)
     assert units[-1].at_ms - units[0].at_ms >= 100  # not all in one breath
+
+
+@pytest.mark.parametrize(
+    ("encoder", "rate", "codec", "clock"),
+    [("pcm_alaw", 8_000, "pcma", 8_000), ("pcm_mulaw", 8_000, "pcmu", 8_000), ("libopus", 48_000, "opus", 48_000)],
+)
+async def test_sound_that_webrtc_carries_comes_along(
+    tmp_path: Path, encoder: str, rate: int, codec: str, clock: int
+) -> None:
+    name = "f.mkv" if codec == "opus" else "f.flv"
+    film = with_sound(other_film(tmp_path / name, "libx264", preset="ultrafast"), encoder, rate)
+    async with answering({f"/{name}": ok(film.read_bytes())}) as port:
+        units = await take(pull(f"http://localhost:{port}/{name}"), 40)
+    sound = [unit for unit in units if unit.kind == "audio"]
+    assert {unit.codec for unit in sound} == {codec}
+    seconds = (sound[-1].pts - sound[0].pts) / clock
+    assert 0.2 < seconds < 2
+
+
+async def test_sound_that_webrtc_does_not_carry_is_left_out(tmp_path: Path) -> None:
+    film = with_sound(other_film(tmp_path / "f.mkv", "libx264", preset="ultrafast"), "aac", 44_100)
+    async with answering({"/f.mkv": ok(film.read_bytes())}) as port:
+        units = await take(pull(f"http://localhost:{port}/f.mkv"), 20)
+    assert {unit.kind for unit in units} == {"video"}
 
 
 def own_certificate(folder: Path) -> ssl.SSLContext:

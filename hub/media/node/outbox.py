@@ -86,11 +86,15 @@ class Outbox:
         changed, self._changed = self._changed, set()
         gone, self._gone = self._gone, {}
         due = [*gone.values(), *(state for state in self._states() if state.stream in changed)]
-        for at in range(0, len(due), BATCH):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for state in due[at : at + BATCH]:
-                    pipe.publish(STATES_CHANNEL, state.model_dump_json())
-                await pipe.execute()
+        try:
+            for at in range(0, len(due), BATCH):
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for state in due[at : at + BATCH]:
+                        pipe.publish(STATES_CHANNEL, state.model_dump_json())
+                    await pipe.execute()
+        except BUS_ERRORS:
+            self._gone = gone | self._gone  # the living are told of again anyway
+            raise
         while self._reports:
             await publish(self._redis, REPORTS_STREAM, self._reports[0].model_dump_json(), maxlen=REPORTS_KEPT)
             self._reports.popleft()
