@@ -8,6 +8,7 @@ import { useSession } from '@/state/session'
 import { useWall } from '@/state/wall'
 import { askText } from '@/ui/confirm'
 import { attempt, toast } from '@/ui/toast'
+import { hub } from '@/wire/hub'
 import type { Alert } from '@/wire/types'
 
 const busy = ref(new Set<string>()) // alerts with an action under way: a second click does nothing
@@ -65,6 +66,15 @@ export function useAlertActions() {
     })
   }
 
+  async function drillRuns(): Promise<boolean> {
+    if (!session.can('drill.read')) return false
+    try {
+      return (await hub.drills.runs()).items.some((run) => run.state === 'running')
+    } catch {
+      return false // drills are away: a real matter must not wait for them
+    }
+  }
+
   function incident(alert: Alert): Promise<void> {
     return once(alert, async () => {
       if (alert.incident) {
@@ -72,6 +82,10 @@ export function useAlertActions() {
         return
       }
       if (!may.value.incident) return
+      if (await drillRuns()) {
+        await router.push({ name: 'incidents', query: { alert: alert.id } }) // a person says whether it is part of it
+        return
+      }
       const opened = await alerts.openIncident(alert, t('alerts.incident_title', named(alert)).slice(0, 80))
       alerts.take({ ...alert, incident: opened.id })
       toast.ok(t('alerts.incident_opened'))
