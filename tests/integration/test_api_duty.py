@@ -1,5 +1,6 @@
 """The duty's line over the real interface and database: camera, rule, alert, incident, order, feedback, file."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from hub.bus.relay_wire import AnomalyReport, BoxOut
 from hub.services import alerts, dispatch, events
 from hub.services.access import SYSTEM
 from hub.services.accounts import actor_named
+from hub.store import log
+from hub.store.tables_duty import RunRow
 from tests.integration.api_rig import Rig, api
 
 CAMERA = {"name": "东门广场", "url": "rtsp://user:secret@10.0.0.5:554/main", "unit": "town-a"}
@@ -290,3 +293,64 @@ async def test_the_hub_itself_may_act_without_being_a_person(rig: Rig) -> None:
     assert alert is not None
     view = await alerts.acknowledge(rig.ctx, SYSTEM, alert)
     assert view.state == "acknowledged"
+
+
+async def test_parallel_orders_get_different_numbers_without_a_gap(rig: Rig) -> None:
+    incident = (await rig.call("commander", "POST", "/incidents", 201, json={"title": "积水"}))["id"]
+    order = {"incident": incident, "unit": "dept-water", "text": "抽水"}
+    made = await asyncio.gather(*(rig.call("commander", "POST", "/orders", 201, json=order) for _ in range(8)))
+    assert sorted(each["number"] for each in made) == list(range(1, 9))
+
+
+async def test_parallel_reports_of_one_rule_make_one_alert(rig: Rig) -> None:
+    camera, rule = await watched_camera(rig)
+    made = await asyncio.gather(
+        *(alerts.raise_alert(rig.ctx, report(rig, camera, rule, at=rig.clock.now + n), None) for n in range(6))
+    )
+    assert len(set(made)) == 1
+    assert (await rig.call("commander", "GET", "/alerts", 200))["items"][0]["repeats"] > 0
+
+
+async def test_parallel_signatures_let_one_through(rig: Rig) -> None:
+    incident = (await rig.call("commander", "POST", "/incidents", 201, json={"title": "积水"}))["id"]
+    body = {"incident": incident, "unit": "dept-water", "text": "抽水"}
+    id = (await rig.call("commander", "POST", "/orders", 201, json=body))["id"]
+    async with await rig.as_("water") as client:
+        answers = await asyncio.gather(*(client.post(f"/api/v1/orders/{id}/sign") for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+
+
+async def test_what_happens_in_a_drills_incident_is_marked_as_drill(rig: Rig) -> None:
+    camera, rule = await watched_camera(rig)
+    organiser = await actor_named(rig.ctx, "organiser")
+    async with rig.ctx.sessions.begin() as db:
+        db.add(
+            RunRow(
+                id="run-1",
+                title="防汛演练",
+                scenario="s",
+                scenario_text="",
+                rubric_text="",
+                scenario_sha256="",
+                rubric_sha256="",
+                state="running",
+                planned_at=1,
+                started_at=2,
+                by=organiser.id,
+                by_name=organiser.name,
+                units=[],
+                injects=[],
+            )
+        )
+    body = {"title": "演练：积水", "camera": camera, "run": "run-1"}
+    incident = await rig.call("commander", "POST", "/incidents", 201, json=body)
+    order = {"incident": incident["id"], "unit": "dept-water", "text": "抽水"}
+    order = await rig.call("commander", "POST", "/orders", 201, json=order)
+    alert = await alerts.raise_alert(rig.ctx, report(rig, camera, rule), None)
+    seen = await rig.call("commander", "GET", f"/alerts/{alert}", 200)
+    assert (incident["run"], order["run"], seen["run"]) == ("run-1", "run-1", "run-1")
+    await rig.log()
+    async with rig.ctx.reading() as db:
+        assert (await db.get_one(RunRow, "run-1")).incident == incident["id"]
+        kinds = [event.kind for event in await log.read(db, run="run-1")]
+    assert kinds == ["incident.opened", "order.issued", "alert.raised"]

@@ -47,7 +47,7 @@ async def written(redis: RedisRig) -> dict[str, list[RuleSpec]]:
         table = await client.hgetall("rules")
     finally:
         await client.aclose()
-    return {camera: [RuleSpec.model_validate(each) for each in json.loads(text)] for camera, text in table.items()}
+    return {str(camera): [RuleSpec.model_validate(each) for each in json.loads(text)] for camera, text in table.items()}
 
 
 async def next_message(channel: PubSub) -> dict[str, Any]:
