@@ -4,13 +4,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
+from pydantic import ValidationError
 from redis.asyncio.client import Pipeline
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.bus.connection import BUS_ERRORS
 from hub.bus.relay_wire import RuleSpec
-from hub.domain.errors import Invalid, NotFound, TooMany
+from hub.domain.errors import NotFound, TooMany
 from hub.domain.events import RuleRemoved, RuleSet
 from hub.domain.ids import CameraId, RuleId, new_id
 from hub.domain.roles import Right
@@ -22,6 +24,7 @@ from hub.store import cameras as store
 from hub.store.outbox import record
 from hub.store.tables import CameraRow, RuleRow
 
+log: Final = structlog.get_logger(__name__)
 PUBLISHED_KEY: Final = "rules:published"  # gone with everything else when Redis starts anew
 LOOK_EVERY_S: Final = 2.0
 RULES_KEY: Final = "rules"  # hash: camera -> JSON list of RuleSpec; and the channel that says it changed
@@ -122,9 +125,11 @@ async def publish_rules(ctx: Context) -> None:
         rows = await store.rules(db, enabled=True)
     by_camera: dict[str, list[RuleSpec]] = {}
     for row in rows:
-        if row.kind not in ("crowd", "intrusion"):
-            raise Invalid("rule.kind", f"rule {row.id} is of an unknown kind")
-        spec = RuleSpec.model_validate({"id": row.id, "kind": row.kind, "params": row.params})
+        try:
+            spec = RuleSpec.model_validate({"id": row.id, "kind": row.kind, "params": row.params})
+        except ValidationError:  # of a later version of the hub: one such row must not silence the others
+            log.warning("rule.not_understood", rule=row.id, kind=row.kind)
+            continue
         by_camera.setdefault(row.camera, []).append(spec)
     table = {
         camera: "[" + ",".join(spec.model_dump_json() for spec in specs) + "]" for camera, specs in by_camera.items()
