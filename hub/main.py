@@ -260,10 +260,10 @@ def story(ctx: "Context", tls: Tls | None) -> "list[BackgroundTask]":
     if not ctx.settings.demo:
         return []
     from hub.api.app import BackgroundTask
-    from hub.demo.script import run_story
+    from hub.demo.script import play
 
     url = f"{'https' if tls else 'http'}://127.0.0.1:{ctx.settings.port}"
-    return [BackgroundTask("demo/story", lambda: run_story(ctx, url))]
+    return [BackgroundTask("demo/story", lambda: play(ctx, url))]
 
 
 async def serve_until_cancelled(server: "Server") -> None:

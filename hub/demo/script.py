@@ -7,10 +7,10 @@ and takes some seconds; what fails is logged, and the story is tried again at th
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import structlog
@@ -28,7 +28,10 @@ from hub.secrets import write_private
 from hub.services import accounts, conferences, dispatch, drills, incidents, scores
 from hub.services.conference_view import get_conference
 from hub.services.context import Actor, Context
+from hub.services.tasks import uninterrupted
 from hub.store.tables_duty import IncidentRow, RunRow
+
+T = TypeVar("T")
 
 log: Final = structlog.get_logger(__name__)
 FILE: Final = "demo-story.json"
@@ -60,6 +63,10 @@ class Stage:
     def __getitem__(self, username: str) -> Actor:
         return self.people[username]
 
+    async def act(self, work: Coroutine[Any, Any, T]) -> T:
+        """One use case, to its end even when the hub is stopped meanwhile."""
+        return await uninterrupted(work)
+
     async def beat(self, count: float = 1.0) -> None:
         """A pause."""
         await asyncio.sleep(self.pace * count)
@@ -76,7 +83,7 @@ async def play(ctx: Context, api_url: str, *, pace: float = 0.4, patience_s: flo
     if story.done or story.tries >= TRIES:
         return
     try:
-        if story.tries == 0 and not await _fresh(ctx):
+        if story.tries == 0 and not await uninterrupted(_fresh(ctx)):
             _save(path, Story(done=True))  # somebody has worked here already: this is no first start
             return
         story = story.model_copy(update={"tries": story.tries + 1})
@@ -84,7 +91,7 @@ async def play(ctx: Context, api_url: str, *, pace: float = 0.4, patience_s: flo
         async with asyncio.timeout(WHOLE_S), _stage(ctx, api_url, pace, patience_s) as stage:
             await _end_leftover(stage, story.run)
             await _small_incident(stage)
-            run = await drills.plan(ctx, stage["organiser"], scenario="flood")
+            run = await stage.act(drills.plan(ctx, stage["organiser"], scenario="flood"))
             story = story.model_copy(update={"run": run.id})
             _save(path, story)
             sheet = await _drill(stage, run.id)
@@ -94,35 +101,31 @@ async def play(ctx: Context, api_url: str, *, pace: float = 0.4, patience_s: flo
         log.warning("demo.story_failed", error=str(error) or type(error).__name__, tries=story.tries)
 
 
-async def run_story(ctx: Context, api_url: str) -> None:
-    """``play`` as a background task that does not end: until cancelled."""
-    await play(ctx, api_url)
-    await asyncio.Event().wait()
-
-
 # acts ---------------------------------------------------------------------------------------------
 
 
 async def _small_incident(stage: Stage) -> None:
     """An everyday matter: seen, ordered, done, closed."""
     ctx, commander = stage.ctx, stage["commander"]
-    matter = await incidents.open_incident(
-        ctx, commander, title="迎宾大道公交站候车人员滞留", severity="minor", camera="cam-02"
+    matter = await stage.act(
+        incidents.open_incident(ctx, commander, title="迎宾大道公交站候车人员滞留", severity="minor", camera="cam-02")
     )
-    await incidents.note(ctx, commander, matter.id, text="早高峰班次延误，站台约二十人候车，秩序正常。")
+    await stage.act(incidents.note(ctx, commander, matter.id, text="早高峰班次延误，站台约二十人候车，秩序正常。"))
     await _order(stage, matter.id, "traffic", "dept-traffic", "增派两班区间车疏散候车乘客，反馈现场图片。", "cam-02",
                  "区间车两班已到站，候车乘客已疏散。")  # fmt: skip
-    await incidents.close(ctx, commander, matter.id, reason="候车乘客已疏散，恢复正常。")
+    await stage.act(incidents.close(ctx, commander, matter.id, reason="候车乘客已疏散，恢复正常。"))
 
 
 async def _drill(stage: Stage, run: RunId) -> Sheet:
     """The flood drill, from start to score."""
     ctx, organiser, commander = stage.ctx, stage["organiser"], stage["commander"]
-    await drills.start(ctx, organiser, run)
+    await stage.act(drills.start(ctx, organiser, run))
     try:
         await stage.beat(2)
-        matter = await incidents.open_incident(
-            ctx, commander, title="东风水库水位超警戒（演练）", severity="critical", camera="cam-03", run=run
+        matter = await stage.act(
+            incidents.open_incident(
+                ctx, commander, title="东风水库水位超警戒（演练）", severity="critical", camera="cam-03", run=run
+            )
         )
         await stage.beat()
         await _conference(stage, matter.id)
@@ -130,29 +133,31 @@ async def _drill(stage: Stage, run: RunId) -> Sheet:
                      "青龙闸已开启两孔，水位开始回落。")  # fmt: skip
         await _order(stage, matter.id, "emergency", "dept-emergency", "封闭建设路下穿通道并布设排涝泵，反馈现场图片。",
                      "cam-11", "通道已封闭，两台排涝泵已到位。", first_try="通道已封闭。")  # fmt: skip
-        await incidents.close(ctx, commander, matter.id, reason="水位回落，险情解除，演练科目完成。")
+        await stage.act(incidents.close(ctx, commander, matter.id, reason="水位回落，险情解除，演练科目完成。"))
         await stage.beat()
     finally:
-        await drills.end(ctx, organiser, run, reason="演示脚本结束")
-    return await scores.score_run(ctx, run, organiser)
+        await stage.act(drills.end(ctx, organiser, run, reason="演示脚本结束"))
+    return await stage.act(scores.score_run(ctx, run, organiser))
 
 
 async def _conference(stage: Stage, incident: IncidentId) -> None:
     """Two departments are called, answer, join with real media, and see a camera on the stage."""
     ctx, commander = stage.ctx, stage["commander"]
     called = {"dept-water": "water", "dept-emergency": "emergency"}
-    opened = await conferences.open_conference(
-        ctx, commander, title="东风水库防汛会商（演练）", units=list(called), incident=incident
+    opened = await stage.act(
+        conferences.open_conference(
+            ctx, commander, title="东风水库防汛会商（演练）", units=list(called), incident=incident
+        )
     )
     for username in called.values():
-        await conferences.ringing(ctx, stage[username], opened.id)
+        await stage.act(conferences.ringing(ctx, stage[username], opened.id))
         await stage.beat(2)
-        await conferences.answer(ctx, stage[username], opened.id, accept=True)
+        await stage.act(conferences.answer(ctx, stage[username], opened.id, accept=True))
     async with contextlib.AsyncExitStack() as media:
         await _join(stage, media, opened.id, list(called.values()))
-        await conferences.stage(ctx, commander, opened.id, "cam-03")
+        await stage.act(conferences.stage(ctx, commander, opened.id, "cam-03"))
         await stage.beat(4)
-    await conferences.end(ctx, commander, opened.id)
+    await stage.act(conferences.end(ctx, commander, opened.id))
 
 
 async def _join(
@@ -175,7 +180,7 @@ async def _join(
 
 
 async def _all_joined(stage: Stage, conference: ConferenceId) -> bool:
-    members = (await get_conference(stage.ctx, stage["commander"], conference)).members
+    members = (await stage.act(get_conference(stage.ctx, stage["commander"], conference))).members
     return all(member.state == MemberState.JOINED for member in members if not member.host)
 
 
@@ -192,22 +197,22 @@ async def _order(
 ) -> None:
     """An order through all its steps; ``first_try`` is an answer without a picture, which is sent back."""
     ctx, commander, receiver = stage.ctx, stage["commander"], stage[username]
-    order = await dispatch.issue(ctx, commander, incident=incident, unit=unit, text=text)
+    order = await stage.act(dispatch.issue(ctx, commander, incident=incident, unit=unit, text=text))
     await stage.beat()
-    await dispatch.mark_delivered(ctx, receiver, order.id)
+    await stage.act(dispatch.mark_delivered(ctx, receiver, order.id))
     await stage.beat(2)
-    await dispatch.sign(ctx, receiver, order.id)
+    await stage.act(dispatch.sign(ctx, receiver, order.id))
     await stage.beat(2)
     if first_try is not None:
-        await dispatch.give_feedback(ctx, receiver, order.id, text=first_try)
+        await stage.act(dispatch.give_feedback(ctx, receiver, order.id, text=first_try))
         await stage.beat()
-        await dispatch.review(ctx, commander, order.id, accepted=False, comment="请补充现场图片。")
+        await stage.act(dispatch.review(ctx, commander, order.id, accepted=False, comment="请补充现场图片。"))
         await stage.beat(2)
     picture = await snapshot(ctx.settings.rtsp_port, camera)
-    await dispatch.give_feedback(ctx, receiver, order.id, text=answer, picture=picture)
+    await stage.act(dispatch.give_feedback(ctx, receiver, order.id, text=answer, picture=picture))
     await stage.beat()
-    await dispatch.review(ctx, commander, order.id, accepted=True, comment="属实。")
-    await dispatch.close(ctx, commander, order.id)
+    await stage.act(dispatch.review(ctx, commander, order.id, accepted=True, comment="属实。"))
+    await stage.act(dispatch.close(ctx, commander, order.id))
 
 
 # round about --------------------------------------------------------------------------------------
@@ -216,7 +221,7 @@ async def _order(
 @contextlib.asynccontextmanager
 async def _stage(ctx: Context, api_url: str, pace: float, patience_s: float) -> AsyncIterator[Stage]:
     names = ("commander", "organiser", "water", "emergency", "traffic")
-    people = {name: await accounts.actor_named(ctx, name) for name in names}
+    people = {name: await uninterrupted(accounts.actor_named(ctx, name)) for name in names}
     async with httpx.AsyncClient(base_url=api_url, trust_env=False, timeout=10.0) as client:
         await _ready(client, patience_s)
         await _cameras_up(ctx.settings.rtsp_port, patience_s)
@@ -252,11 +257,12 @@ async def _cameras_up(port: int, patience_s: float) -> None:
 @contextlib.asynccontextmanager
 async def _signed_in(stage: Stage, username: str) -> AsyncIterator[str]:
     """A session of this person, for what only the interface can do; signed out afterwards."""
-    opened = await accounts.demo_sign_in(stage.ctx, username=username, address="127.0.0.1")
+    opened = await stage.act(accounts.demo_sign_in(stage.ctx, username=username, address="127.0.0.1"))
     try:
         yield opened.token
     finally:
-        await accounts.sign_out(stage.ctx, await accounts.authenticate(stage.ctx, opened.token))
+        who = await stage.act(accounts.authenticate(stage.ctx, opened.token))
+        await stage.act(accounts.sign_out(stage.ctx, who))
 
 
 async def _fresh(ctx: Context) -> bool:
@@ -271,8 +277,9 @@ async def _end_leftover(stage: Stage, run: RunId | None) -> None:
     """A story that was cut short may have left its drill running."""
     if run is None:
         return
-    if (await drills.get_run(stage.ctx, stage["organiser"], run)).state == RunState.RUNNING:
-        await drills.end(stage.ctx, stage["organiser"], run, reason="演示脚本中断")
+    left = await stage.act(drills.get_run(stage.ctx, stage["organiser"], run))
+    if left.state == RunState.RUNNING:
+        await stage.act(drills.end(stage.ctx, stage["organiser"], run, reason="演示脚本中断"))
 
 
 def _load(path: Path) -> Story:

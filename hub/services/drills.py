@@ -20,6 +20,7 @@ from hub.domain.roles import Right
 from hub.domain.units import UnitTree
 from hub.services.access import may_see_any, may_see_unit, reach, require
 from hub.services.context import Actor, Context
+from hub.services.tasks import uninterrupted
 from hub.services.units import tree
 from hub.store import drills as store
 from hub.store.outbox import record
@@ -272,7 +273,7 @@ async def run_injector(ctx: Context) -> None:
     """Feed injects in at their times, until cancelled. Every api process may run it: a row lock keeps each to once."""
     while True:
         try:
-            await inject_due(ctx)
+            await uninterrupted(inject_due(ctx))
         except SQLAlchemyError as error:  # a database that is away for a moment must not end the drill
             log.warning("drill.injector_failed", error=type(error).__name__)
         await asyncio.sleep(INJECTOR_PERIOD_S)

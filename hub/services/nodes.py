@@ -18,6 +18,7 @@ from hub.bus.connection import BUS_ERRORS
 from hub.bus.relay_wire import NODES_KEY, NodeInfo
 from hub.domain.events import NodeLost
 from hub.services.context import Context
+from hub.services.tasks import uninterrupted
 from hub.store.outbox import record
 
 log: Final = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ async def watch_nodes(ctx: Context) -> None:
         try:
             lost = watch.look(await _look(ctx.redis, ctx), ctx.clock())
             if await leases.acquire(ctx.redis, LEASE, holder, ttl_ms=LEASE_MS) == holder:
-                await _record(ctx, lost)
+                await uninterrupted(_record(ctx, lost))
         except BUS_ERRORS:
             watch.forget()
         except SQLAlchemyError as error:
