@@ -78,6 +78,7 @@ class Publisher:
         for kind, packets in self._pending.items():
             if packets:
                 self._pending[kind] = []
+            if packets and not self.retired:
                 self._stream.publish_rtp(kind, packets, now_ms)
 
     def feedback(self, items: list[rtcp.Feedback], now_ms: int) -> None:

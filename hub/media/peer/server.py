@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -14,23 +15,28 @@ from hub.domain.errors import Conflict, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, udp
 from hub.media.peer.counters import Counters
+from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher
 from hub.media.peer.session import Session, State
 from hub.media.peer.viewers import Sender, Viewers
-from hub.media.rtp.packet import WireError, parse_rtp
 from hub.media.rtp.track import Track
-from signaling.ice import BINDING_REQUEST, Credentials, IceLite, StunError, parse_stun
+from signaling.ice import Credentials, IceLite
 from signaling.whip import Local, Offer, write_answer
 from signaling.whip import Track as AnswerTrack
 
-TURNS: Final = 8  # batches read in one go, so that the loop gets its turn
 TICK_S: Final = 0.05
 GOODBYE_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
+
+
+def steady(clock: Clock) -> Clock:
+    """A clock that begins with ``clock`` and never jumps: setting the machine's time must not end sessions."""
+    ahead = clock() - time.monotonic_ns() // 1_000_000
+    return lambda: time.monotonic_ns() // 1_000_000 + ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +60,18 @@ class PeerServer:
         self._sock = sock
         self._fd: int = sock.fileno()
         self._announce = udp.reachable(announce)
-        self._clock = clock
+        self._clock = clock = steady(clock)
         self._max_sessions = max_sessions
         self._handshake_s = handshake_s
         self._consent_ms = int(consent_s * 1000)
         self._totals = Counters()
-        self._inlet = udp.Inlet(self._fd)
         self._fanout = Fanout(self._fd, self._totals)
         self._certificate = RTCCertificate.generateCertificate()
         self._print = next(f for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
-        self._sessions: dict[str, Session] = {}
-        self._fragments: dict[str, Session] = {}
-        self._paths: dict[bytes, Session] = {}
+        self._directory = Directory()
+        self._sessions = self._directory.sessions
+        self._demux = Demux(self._fd, self._directory, self._totals, clock)
         self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
-        self._dirty: set[Publisher] = set()
         self._endings: dict[str, Callable[[], None]] = {}
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
@@ -200,8 +204,7 @@ class PeerServer:
         return Answer(write_answer(offer, mine, tracks), session.id)
 
     def _start(self, session: Session) -> None:
-        self._sessions[session.id] = session
-        self._fragments[session.ice.local.ufrag] = session
+        self._directory.add(session)
         self._totals.sessions_opened += 1
 
         def ended() -> None:
@@ -251,13 +254,10 @@ class PeerServer:
 
     async def _remove(self, session: Session) -> None:
         """Take a session off every table, then say goodbye."""
-        self._sessions.pop(session.id, None)
-        self._fragments.pop(session.ice.local.ufrag, None)
-        for path in [path for path, other in self._paths.items() if other is session]:
-            del self._paths[path]
+        self._directory.remove(session)
         session.stream.forget_end(self._endings.pop(session.id))
         if session.publisher is not None:
-            self._dirty.discard(session.publisher)
+            session.publisher.retired = True
             session.stream.unpublish(session.publisher.request_keyframe)
         await session.close()
         for track, (stream, viewers) in list(self._viewers.items()):
@@ -302,7 +302,7 @@ class PeerServer:
 
     async def _run(self, ready: asyncio.Event) -> None:
         """Own every task of this server until it closes."""
-        self._loop.add_reader(self._fd, self._readable)
+        self._loop.add_reader(self._fd, self._demux.readable)
         try:
             async with self._group:
                 self._group.create_task(self._tick(), name="peer/tick")
@@ -326,92 +326,7 @@ class PeerServer:
                 if session.state is State.LIVE and now - session.ice.heard_at > self._consent_ms:
                     session.finish("consent.lost")
 
-    # datagrams ---------------------------------------------------------------------------------------
-
     def _send(self, session: Session, data: bytes) -> None:
         path = session.ice.selected
         if path is not None and not self._sock._closed and udp.send(self._fd, data, path):
             self._totals.send_errors += 1
-
-    def _readable(self) -> None:
-        """Drain the socket. Nothing that arrives can raise out of here."""
-        now = self._clock()
-        for _ in range(TURNS):
-            count = 0
-            for slot, size, path in self._inlet.receive():
-                count += 1
-                try:
-                    self._datagram(slot, size, path, now)
-                except WireError:
-                    self._totals.malformed += 1
-                except StunError:
-                    self._totals.stun_bad += 1
-                except Exception:
-                    self._totals.internal_errors += 1
-                    log.exception("peer.datagram")
-            if count < udp.BATCH:
-                break
-        if self._dirty:
-            dirty, self._dirty = self._dirty, set()
-            for publisher in dirty:
-                publisher.flush(now)
-
-    def _datagram(self, slot: int, size: int, path: bytes, now: int) -> None:
-        """Sort one datagram by its first byte (RFC 7983 §7) and by where it comes from."""
-        at = slot * udp.SLOT
-        if size < 2:
-            raise WireError("datagram is too short or too long", size)
-        head = self._inlet.buffer[at : at + 2]
-        if head[0] < 4:
-            self._stun(self._inlet.buffer[at : at + size], path, now)
-            return
-        session = self._paths.get(path)
-        if session is None:
-            self._totals.unknown_path += 1
-        elif 20 <= head[0] <= 63:
-            session.dtls.pipe.feed(self._inlet.buffer[at : at + size])
-        elif 128 <= head[0] <= 191:
-            self._media(session, slot, size, 192 <= head[1] <= 223, now)
-        else:
-            raise WireError("first byte belongs to no protocol of ours")
-
-    def _stun(self, data: bytes, path: bytes, now: int) -> None:
-        self._totals.stun_in += 1
-        message = parse_stun(data)
-        if message.kind != BINDING_REQUEST:
-            return
-        session = self._fragments.get((message.username or "").partition(":")[0])
-        if session is None:
-            raise StunError("username")
-        before = session.ice.selected
-        reply = session.ice.request(message, path, udp.address_of(path), now)
-        for gone in session.ice.dropped:
-            if self._paths.get(gone) is session:
-                del self._paths[gone]
-        session.ice.dropped.clear()
-        if path in session.ice.paths:
-            self._paths[path] = session
-        udp.send(self._fd, reply, path)
-        selected = session.ice.selected
-        if selected is not None and selected != before:
-            session.move(selected)
-            session.checked.set()
-
-    def _media(self, session: Session, slot: int, size: int, control: bool, now: int) -> None:
-        """SRTP or SRTCP of a known peer, decrypted where it lies."""
-        if session.state is not State.LIVE:
-            return
-        plain = session.dtls.unprotect(self._inlet.slots[slot], size, control=control)
-        if plain < 0:
-            self._totals.srtp_bad += 1
-            return
-        data = self._inlet.buffer[slot * udp.SLOT : slot * udp.SLOT + plain]
-        if control:
-            session.feedback(data, now)
-        elif session.publisher is not None:
-            self._totals.packets_in += 1
-            self._totals.bytes_in += size
-            session.publisher.packet(parse_rtp(data), now)
-            self._dirty.add(session.publisher)
-        else:
-            self._totals.malformed += 1

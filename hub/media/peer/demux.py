@@ -1,0 +1,134 @@
+"""From datagrams to sessions: what arrives is sorted by its first byte and by where it comes from."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from hub.domain.clock import Clock
+from hub.media.peer import udp
+from hub.media.peer.counters import Counters
+from hub.media.peer.publisher import Publisher
+from hub.media.peer.session import Session, State
+from hub.media.rtp.packet import WireError, parse_rtp
+from signaling.ice import BINDING_REQUEST, StunError, parse_stun
+
+TURNS: Final = 8  # batches read in one go, so that the loop gets its turn
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Directory:
+    """The sessions of one server by id, by our ICE fragment, and by remote address."""
+
+    sessions: dict[str, Session] = field(default_factory=dict)
+    fragments: dict[str, Session] = field(default_factory=dict)
+    paths: dict[bytes, Session] = field(default_factory=dict)
+
+    def add(self, session: Session) -> None:
+        """From now on its checks are answered."""
+        self.sessions[session.id] = session
+        self.fragments[session.ice.local.ufrag] = session
+
+    def remove(self, session: Session) -> None:
+        """From now on nothing reaches it."""
+        self.sessions.pop(session.id, None)
+        self.fragments.pop(session.ice.local.ufrag, None)
+        for path in [path for path, other in self.paths.items() if other is session]:
+            del self.paths[path]
+
+
+class Demux:
+    """Reads the socket. ``readable`` is for ``loop.add_reader``."""
+
+    def __init__(self, fd: int, directory: Directory, counters: Counters, clock: Clock) -> None:
+        self._fd = fd
+        self._inlet = udp.Inlet(fd)
+        self._directory = directory
+        self._totals = counters
+        self._clock = clock
+        self._dirty: set[Publisher] = set()
+
+    def readable(self) -> None:
+        """Drain the socket. Nothing that arrives can raise out of here."""
+        now = self._clock()
+        for _ in range(TURNS):
+            count = 0
+            for slot, size, path in self._inlet.receive():
+                count += 1
+                try:
+                    self._datagram(slot, size, path, now)
+                except WireError:
+                    self._totals.malformed += 1
+                except StunError:
+                    self._totals.stun_bad += 1
+                except Exception:
+                    self._totals.internal_errors += 1
+                    log.exception("peer.datagram")
+            if count < udp.BATCH:
+                break
+        if self._dirty:
+            dirty, self._dirty = self._dirty, set()
+            for publisher in dirty:
+                publisher.flush(now)
+
+    def _datagram(self, slot: int, size: int, path: bytes, now: int) -> None:
+        """Sort one datagram by its first byte (RFC 7983 §7) and by where it comes from."""
+        at = slot * udp.SLOT
+        if size < 2:
+            raise WireError("datagram is too short or too long", size)
+        head = self._inlet.buffer[at : at + 2]
+        if head[0] < 4:
+            self._stun(self._inlet.buffer[at : at + size], path, now)
+            return
+        session = self._directory.paths.get(path)
+        if session is None:
+            self._totals.unknown_path += 1
+        elif 20 <= head[0] <= 63:
+            session.dtls.pipe.feed(self._inlet.buffer[at : at + size])
+        elif 128 <= head[0] <= 191:
+            self._media(session, slot, size, 192 <= head[1] <= 223, now)
+        else:
+            raise WireError("first byte belongs to no protocol of ours")
+
+    def _stun(self, data: bytes, path: bytes, now: int) -> None:
+        self._totals.stun_in += 1
+        message = parse_stun(data)
+        if message.kind != BINDING_REQUEST:
+            return
+        session = self._directory.fragments.get((message.username or "").partition(":")[0])
+        if session is None:
+            raise StunError("username")
+        before = session.ice.selected
+        reply = session.ice.request(message, path, udp.address_of(path), now)
+        for gone in session.ice.dropped:
+            if self._directory.paths.get(gone) is session:
+                del self._directory.paths[gone]
+        session.ice.dropped.clear()
+        if path in session.ice.paths:
+            self._directory.paths[path] = session
+        udp.send(self._fd, reply, path)
+        selected = session.ice.selected
+        if selected is not None and selected != before:
+            session.move(selected)
+            session.checked.set()
+
+    def _media(self, session: Session, slot: int, size: int, control: bool, now: int) -> None:
+        """SRTP or SRTCP of a known peer, decrypted where it lies."""
+        if session.state is not State.LIVE:
+            return
+        plain = session.dtls.unprotect(self._inlet.slots[slot], size, control=control)
+        if plain < 0:
+            self._totals.srtp_bad += 1
+            return
+        data = self._inlet.buffer[slot * udp.SLOT : slot * udp.SLOT + plain]
+        if control:
+            session.feedback(data, now)
+        elif session.publisher is not None:
+            self._totals.packets_in += 1
+            self._totals.bytes_in += size
+            session.publisher.packet(parse_rtp(data), now)
+            self._dirty.add(session.publisher)
+        else:
+            self._totals.malformed += 1
