@@ -250,7 +250,7 @@ async def remind_overdue(ctx: Context) -> int:
     """Record once for each limit that has passed (催办); return how many were recorded."""
     now = ctx.clock()
     async with ctx.reading() as db:
-        if not await duty.overdue(db, now, limit=1):
+        if not await duty.overdue(db, now, limit=1, lock=False):
             return 0
     count = 0
     async with ctx.sessions.begin() as db:

@@ -191,8 +191,8 @@ async def feedback_of(db: AsyncSession, orders: Collection[OrderId]) -> dict[Ord
     return found
 
 
-async def overdue(db: AsyncSession, now: int, *, limit: int = 200) -> Sequence[OrderRow]:
-    """Orders with a limit that has passed and was not reminded of yet."""
+async def overdue(db: AsyncSession, now: int, *, limit: int = 200, lock: bool = True) -> Sequence[OrderRow]:
+    """Orders with a limit that has passed and was not reminded of yet; ``lock`` them in a writing session."""
     unsigned = and_(
         OrderRow.state.in_([state.value for state in UNSIGNED]),
         OrderRow.sign_due_at < now,
@@ -204,4 +204,4 @@ async def overdue(db: AsyncSession, now: int, *, limit: int = 200) -> Sequence[O
         OrderRow.feedback_overdue.is_(False),
     )
     query = select(OrderRow).where(or_(unsigned, unanswered)).order_by(OrderRow.sign_due_at).limit(limit)
-    return (await db.scalars(query.with_for_update())).all()
+    return (await db.scalars(query.with_for_update() if lock else query)).all()

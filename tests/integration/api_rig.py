@@ -84,10 +84,12 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def api(folder: Path, *, demo: bool = True, town: bool = True, **given: Any) -> AsyncIterator[Rig]:
+async def api(
+    folder: Path, *, demo: bool = True, town: bool = True, database: str = "", **given: Any
+) -> AsyncIterator[Rig]:
     """The application; its own tasks do not run, the log is appended when asked."""
     clock = TestClock()
-    ctx = make_context(Settings(data=folder, demo=demo), clock=clock)
+    ctx = make_context(Settings(data=folder, demo=demo, database_url=database), clock=clock)
     try:
         await upgrade(ctx.engine)
         if town:
