@@ -27,7 +27,7 @@ describe('step', () => {
 })
 
 describe('judge', () => {
-  const limits = { frozenAfter: 1_500, lostAfter: 5_000, firstFrameWithin: 10_000 }
+  const limits = { frozenAfter: 1_500, lostAfter: 5_000, firstFrameWithin: 10_000, silentAfter: 2_000 }
   it.each<[Phase, number, PhaseEvent | null]>([
     ['live', 1_499, null],
     ['live', 1_500, 'quiet'],
@@ -40,5 +40,11 @@ describe('judge', () => {
     ['idle', 99_999, null],
   ])('%s and %d ms of silence: %s', (phase, quiet, verdict) => {
     expect(judge(phase, quiet, limits)).toBe(verdict)
+  })
+
+  it('does not wait for a relay that sends nothing at all', () => {
+    expect(judge('frozen', 2_000, limits, 1_999)).toBeNull()
+    expect(judge('frozen', 2_000, limits, 2_000)).toBe('failed')
+    expect(judge('live', 1_000, limits, 9_000)).toBeNull() // pictures are what counts
   })
 })

@@ -21,6 +21,7 @@ export interface Counters {
   buffered: number // frames
   decodeTime: number // s, summed
   decoded: number
+  packets: number | null // of any kind, over the whole connection; null: the browser does not tell
 }
 
 type Entry = Record<string, unknown> & { type: string; id: string }
@@ -55,8 +56,9 @@ export function readStats(
     buffered: num(inbound.jitterBufferEmittedCount) ?? 0,
     decodeTime: num(inbound.totalDecodeTime) ?? 0,
     decoded: num(inbound.framesDecoded) ?? 0,
+    packets: num(entries.find((one) => one.type === 'transport')?.packetsReceived),
   }
-  const last = before ?? { at, bytes: 0, received: 0, lost: 0, bufferDelay: 0, buffered: 0, decodeTime: 0, decoded: 0 }
+  const last = before ?? { at, bytes: 0, received: 0, lost: 0, bufferDelay: 0, buffered: 0, decodeTime: 0, decoded: 0, packets: null }
   const rtt = pairRtt(entries)
   const buffer = mean(counters.bufferDelay, last.bufferDelay, counters.buffered, last.buffered)
   const decode = mean(counters.decodeTime, last.decodeTime, counters.decoded, last.decoded)

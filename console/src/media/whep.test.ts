@@ -24,6 +24,8 @@ class FakePeer {
   remote = ''
   closed = false
   frames = 0
+  packets = 0
+  alive = true // the relay sends reports
   directions: string[] = []
   ontrack: ((event: { track: { kind: string } }) => void) | null = null
   oniceconnectionstatechange: (() => void) | null = null
@@ -44,7 +46,13 @@ class FakePeer {
     return Promise.resolve()
   }
   getStats(): Promise<Map<string, unknown>> {
-    return Promise.resolve(new Map([['in', { id: 'in', type: 'inbound-rtp', kind: 'video', framesDecoded: this.frames }]]))
+    if (this.alive) this.packets += 1
+    return Promise.resolve(
+      new Map<string, unknown>([
+        ['in', { id: 'in', type: 'inbound-rtp', kind: 'video', framesDecoded: this.frames }],
+        ['t', { id: 't', type: 'transport', packetsReceived: this.packets }],
+      ]),
+    )
   }
   close(): void {
     this.closed = true
@@ -132,13 +140,38 @@ describe('WhepPlayer', () => {
     one.stop()
   })
 
+  it('connects anew at once when the relay itself is gone', async () => {
+    const one = player()
+    one.start()
+    await play(4)
+    peer().alive = false
+    await play(1.5, 0)
+    expect(one.view.phase).toBe('frozen')
+    await play(0.5, 0)
+    expect(one.view).toMatchObject({ phase: 'lost', reason: 'player.no_frames' })
+    one.stop()
+  })
+
+  it('does not call a burst of old pictures live', async () => {
+    const one = player()
+    one.start()
+    await play(4)
+    await play(2.5, 0)
+    expect(one.view.phase).toBe('frozen')
+    await play(0.5, 64)
+    expect(one.view.phase).toBe('frozen')
+    await play(0.5, 0)
+    expect(one.view.phase).toBe('frozen')
+    one.stop()
+  })
+
   it('thaws when pictures come again', async () => {
     const one = player()
     one.start()
     await play(2)
-    await play(2.5, 0)
+    await play(2, 0)
     expect(one.view.phase).toBe('frozen')
-    await play(1)
+    await play(2)
     expect(one.view.phase).toBe('live')
     expect(FakePeer.made).toHaveLength(1)
     one.stop()

@@ -5,6 +5,7 @@ import { Emitter } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
 import { endSession, exchange, type Exchanged } from './exchange'
 import { judge, LIMITS, step, type Limits, type Phase, type PhaseEvent } from './phase'
+import { Progress } from './progress'
 import { readStats, type Counters, type Stats } from './stats'
 
 export interface View {
@@ -33,6 +34,7 @@ export interface WhepEvents {
 }
 
 const TICK = 500 // ms
+const STEADY = 3 // readings in a row with new frames: enough where the browser shows no single frames
 const FINAL = new Set([401, 403, 404]) // asking again does not help
 
 export class WhepPlayer extends Emitter<WhepEvents> {
@@ -44,6 +46,9 @@ export class WhepPlayer extends Emitter<WhepEvents> {
   private video: HTMLVideoElement | null = null
   private frameCallback = 0
   private counters: Counters | null = null
+  private readonly progress = new Progress()
+  private growing = 0 // readings in a row with new frames
+  private heardAt = 0 // last time that any packet came
   private startedAt = 0
   private ticks = 0
   private timer: ReturnType<typeof setInterval> | undefined
@@ -98,9 +103,10 @@ export class WhepPlayer extends Emitter<WhepEvents> {
 
   private awaitFrame(video: HTMLVideoElement): void {
     if (!('requestVideoFrameCallback' in video)) return
-    this.frameCallback = video.requestVideoFrameCallback(() => {
+    this.frameCallback = video.requestVideoFrameCallback((_, frame) => {
       if (this.video !== video) return
-      this.frame()
+      const now = this.options.now()
+      if (frame.rtpTimestamp === undefined || this.progress.push(now, frame.rtpTimestamp)) this.frame()
       this.awaitFrame(video)
     })
   }
@@ -111,6 +117,9 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     this.pc = pc
     this.abort = abort
     this.startedAt = this.options.now()
+    this.heardAt = this.startedAt
+    this.growing = 0
+    this.progress.reset()
     this.timer = setInterval(() => {
       this.tick()
     }, TICK)
@@ -166,9 +175,10 @@ export class WhepPlayer extends Emitter<WhepEvents> {
   private tick(): void {
     const { phase, lastFrameAt } = this.view
     this.ticks += 1
-    if (this.ticks % 2 === 0) void this.measure()
-    const quiet = this.options.now() - (phase === 'connecting' ? this.startedAt : (lastFrameAt ?? this.startedAt))
-    const verdict = judge(phase, quiet, this.options.limits)
+    if (this.ticks % 2 === 0 || phase === 'frozen') void this.measure()
+    const now = this.options.now()
+    const quiet = now - (phase === 'connecting' ? this.startedAt : (lastFrameAt ?? this.startedAt))
+    const verdict = judge(phase, quiet, this.options.limits, now - this.heardAt)
     if (verdict === 'failed') this.fail(phase === 'connecting' ? 'player.no_first_frame' : 'player.no_frames')
     else if (verdict) this.move(verdict)
     else if (phase === 'frozen') this.emit('change', this.view) // the seconds go on
@@ -181,12 +191,19 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     if (this.pc !== pc) return
     const read = readStats(report.values(), this.options.now(), this.counters)
     if (!read) return
-    // frames of a hidden page are decoded but never shown: they count as well
-    const grew = read.counters.decoded > (this.counters?.decoded ?? 0)
-    this.counters = read.counters
-    if (grew) this.frame()
+    this.weigh(read.counters)
     this.view = { ...this.view, stats: read.stats }
     this.emit('change', this.view)
+  }
+
+  /** Frames of a hidden page are decoded but never shown: steady growth counts as well, a burst of old ones does not. */
+  private weigh(counters: Counters): void {
+    const before = this.counters
+    this.counters = counters
+    if (counters.packets === null || counters.packets > (before?.packets ?? 0)) this.heardAt = counters.at
+    const grew = counters.decoded > (before?.decoded ?? 0)
+    this.growing = !grew ? 0 : this.view.phase === 'connecting' ? STEADY : this.growing + 1
+    if (this.growing >= STEADY) this.frame()
   }
 
   private fail(cause: unknown): void {

@@ -14,6 +14,16 @@ describe('speech', () => {
     expect(say({ phase: 'live' }, { state: 'failed', reason: 'source.lost' })).toEqual({ kind: 'silent' })
   })
 
+  it('says how far it is behind', () => {
+    const stats = { delay: 4_700 } as NonNullable<View['stats']>
+    expect(say({ phase: 'live', stats })).toEqual({ kind: 'late', seconds: 5 })
+    expect(say({ phase: 'live', stats: { ...stats, delay: 900 } })).toEqual({ kind: 'silent' })
+  })
+
+  it('does not promise a picture of a source that the hub calls frozen', () => {
+    expect(say({ lastFrameAt: 1 }, { state: 'frozen' })).toEqual({ kind: 'lost', reason: 'player.no_frames', retry: null })
+  })
+
   it('counts the seconds of a frozen picture', () => {
     expect(say({ phase: 'frozen', lastFrameAt: NOW - 8_200 })).toEqual({ kind: 'frozen', seconds: 8 })
   })

@@ -5,9 +5,10 @@ import type { Camera } from '@/wire/types'
 export type Speech =
   | { kind: 'silent' }
   | { kind: 'connecting' }
-  | { kind: 'frozen'; seconds: number }
+  | { kind: 'frozen' | 'late'; seconds: number }
   | { kind: 'no_first' | 'lost'; reason: string | null; retry: number | null } // retry: seconds; null: none is planned
 
+const LATE = 2_000 // ms behind: no longer what happens now
 const LIVE_REASONS = new Set(['player.no_first_frame', 'player.no_frames', 'player.connection'])
 
 function seconds(until: number | null, now: number): number | null {
@@ -19,7 +20,10 @@ function seconds(until: number | null, now: number): number | null {
  * browser sees (local clock, `now`). The source's own reason says more than ours, so it goes first.
  */
 export function speech(view: View, camera: Camera | undefined, now: number, hubNow: number): Speech {
-  if (view.phase === 'live') return { kind: 'silent' }
+  if (view.phase === 'live') {
+    const delay = view.stats?.delay ?? 0
+    return delay > LATE ? { kind: 'late', seconds: Math.round(delay / 1000) } : { kind: 'silent' }
+  }
   if (view.phase === 'frozen') {
     return { kind: 'frozen', seconds: Math.max(0, Math.round((now - (view.lastFrameAt ?? now)) / 1000)) }
   }
@@ -31,6 +35,7 @@ export function speech(view: View, camera: Camera | undefined, now: number, hubN
     return { kind, reason: camera.reason, retry: hubRetry ?? own }
   }
   if (view.phase === 'lost') return { kind, reason: view.reason, retry: seconds(view.retryAt, now) }
+  if (camera?.state === 'frozen') return { kind, reason: 'player.no_frames', retry: null }
   return { kind: 'connecting' }
 }
 
