@@ -124,7 +124,8 @@ export function sentence(t: Translate, event: LogEvent, names: Names): string {
   if (!KNOWN.has(event.kind)) return t('log.says.unknown', { kind: event.kind })
   if (event.data === null) return kindWord(t, event.kind) + t('log.erased')
   const said = t(`log.says.${variant(event)}`, parameters(t, event, names))
-  const reason = text(event.data?.reason) || text(event.data?.comment)
+  const reason = text(event.data?.reason)
+  const comment = text(event.data?.comment)
   const picture = event.kind === 'order.feedback' && event.data?.picture_sha256 ? t('log.withPicture') : ''
-  return said + picture + (reason ? t('log.because', { reason }) : '')
+  return said + picture + (reason ? t('log.because', { reason }) : '') + (comment ? t('log.comment', { comment }) : '')
 }
