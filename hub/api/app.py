@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from hub import __version__
 from hub.api import errors, schemas, ws
 from hub.api.deps import declared
+from hub.api.door import Door
 from hub.api.limits import Limits
 from hub.api.pages import Console
 from hub.api.requests_log import RequestLog
@@ -150,6 +151,7 @@ def create_app(
         _check_declared(prefix, router)
         app.include_router(router, prefix=prefix)
     app.router.default = console or Console()  # not a mount: that would hide a wrong method behind a 404
+    app.add_middleware(Door)  # the last one added is the outermost
     app.add_middleware(Limits)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog)

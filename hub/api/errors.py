@@ -30,6 +30,11 @@ def install(app: FastAPI) -> None:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HubError)
+    return refusal(error)
+
+
+def refusal(error: HubError) -> Response:
+    """The answer to a refusal."""
     headers = {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

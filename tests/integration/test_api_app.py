@@ -49,7 +49,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 async def test_every_refusal_has_one_shape_and_echoes_nothing(
     rig: Rig, method: str, path: str, given: dict[str, Any], status: int | None, id: str | None
 ) -> None:
-    async with rig.client() as client:
+    async with await rig.as_(None if path.endswith("/sessions") else "commander") as client:
         answer = await client.request(method, path, **given)
     assert answer.status_code == (status or 422) or (status is None and 400 <= answer.status_code < 500)
     body = answer.json()
@@ -57,6 +57,22 @@ async def test_every_refusal_has_one_shape_and_echoes_nothing(
     assert set(body["error"]) <= {"id", "message", "field", "line", "column"}
     assert body["error"]["id"] == (id or "request.invalid")
     assert "s3cr3t" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/cameras", "/api/v1/orders/x/feedback", "/api/v1/nothing", "/whep/nothing"])
+@pytest.mark.parametrize("token", [None, "Bearer nonsense"])
+async def test_nobodys_body_is_not_even_read(rig: Rig, path: str, token: str | None) -> None:
+    read: list[int] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for n in range(3):
+            read.append(n)
+            yield b"{"
+
+    headers = {"Content-Type": "application/json"} | ({"Authorization": token} if token else {})
+    async with rig.client(headers=headers) as client:
+        answer = await client.post(path, content=body())
+    assert (answer.status_code, answer.json()["error"]["id"], read) == (401, "session.none", [])
 
 
 async def test_a_crash_says_nothing_of_its_cause(rig: Rig) -> None:
@@ -73,10 +89,11 @@ async def chunks(count: int, size: int) -> AsyncIterator[bytes]:
 
 async def test_a_body_is_bounded_whether_it_says_its_length_or_not(rig: Rig) -> None:
     token = {"Authorization": f"Bearer {await rig.token('commander')}", "Content-Type": "application/json"}
-    for headers, megabytes in ((token, 2), ({"Content-Type": "application/json"}, 1)):
+    nobody = {"Content-Type": "application/json"}
+    for path, headers, megabytes in (("/api/v1/incidents", token, 2), ("/api/v1/sessions", nobody, 1)):
         async with rig.client(headers=headers) as client:
-            said = await client.post("/api/v1/incidents", content=b" " * (megabytes << 20))
-            chunked = await client.post("/api/v1/incidents", content=chunks(megabytes << 4, 1 << 16))
+            said = await client.post(path, content=b" " * (megabytes << 20))
+            chunked = await client.post(path, content=chunks(megabytes << 4, 1 << 16))
         for answer in (said, chunked):
             assert (answer.status_code, answer.json()["error"]["id"]) == (413, "request.too_large")
     async with rig.client() as client:
