@@ -1,13 +1,19 @@
 """Browser tests: one demo town and one Chromium for all of them; skipped visibly where there is no Chromium."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
-from tests.e2e.demo_hub import DemoHub, demo_hub
+from tests.e2e.demo_hub import DemoHub, demo_hub, running_hub
+from tests.e2e.pages import watch_peers
 
+PICTURES = Path(__file__).parents[2] / ".cache" / "e2e"  # what a test that failed last saw
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
     "--no-sandbox",
@@ -27,6 +33,10 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def hub() -> Iterator[DemoHub]:
+    """A demo town of its own; or, while writing tests, the running one that E2E_DATA and E2E_PORT name."""
+    if data := os.environ.get("E2E_DATA"):
+        yield running_hub(Path(data), int(os.environ["E2E_PORT"]))
+        return
     with demo_hub() as running:
         yield running
 
@@ -42,7 +52,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_as(hub: DemoHub, browser: Browser) -> Iterator[Callable[..., Page]]:
+def open_as(hub: DemoHub, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
     """Opens a page of its own, signed in by one click as a person of a role."""
     contexts: list[BrowserContext] = []
 
@@ -58,9 +68,15 @@ def open_as(hub: DemoHub, browser: Browser) -> Iterator[Callable[..., Page]]:
         )
         assert answer.status == 201, answer.text()
         page = context.new_page()
+        watch_peers(page)
         page.goto(path)
         return page
 
+    failed_before = request.session.testsfailed
     yield opened
-    for context in contexts:
+    for number, context in enumerate(contexts):
+        if request.session.testsfailed > failed_before:
+            for page in context.pages:
+                with suppress(PlaywrightError):  # a page too busy for a picture must not hide why the test failed
+                    page.screenshot(path=PICTURES / f"{request.node.name}-{number}.png", timeout=5_000)
         context.close()
