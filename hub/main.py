@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # what only one role needs is imported by that role: the rela
     from hub.bus.internal_http import Server
     from hub.services.context import Context
 
-READY_S: Final = 60.0
+READY_S: Final = 180.0  # a first `sharpeyes demo` without `make` encodes its films meanwhile
 POLL_S: Final = 0.1
 
 log = structlog.get_logger("main")
@@ -129,7 +129,7 @@ def check_ports(settings: Settings) -> None:
 
 
 async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce: Callable[[float], None]) -> None:
-    """Wait until the interface and a relay answer, then announce how long it took."""
+    """Wait until interface, relay and demo cameras are there, then announce how long it took."""
     verify: ssl.SSLContext | bool = True
     if tls:
         verify = ssl.create_default_context(cafile=str(tls.certificate))
@@ -139,13 +139,27 @@ async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce
     redis = connect(settings.redis, name="supervisor")
     try:
         async with asyncio.timeout(READY_S), httpx.AsyncClient(verify=verify, trust_env=False) as client:
-            while not await _answers(client, url) or not await registry.nodes(redis, "relay"):  # noqa: ASYNC110  other processes
+            while not (
+                await _answers(client, url) and await registry.nodes(redis, "relay") and await _cameras(settings)
+            ):  # noqa: ASYNC110  other processes
                 await asyncio.sleep(POLL_S)
         announce((system_clock() - started) / 1000)
     except TimeoutError:
         log.error("not ready in time; see the logs", seconds=READY_S, folder=str(settings.data / "logs"))
     finally:
         await redis.aclose()
+
+
+async def _cameras(settings: Settings) -> bool:
+    """Whether the demo cameras can be pulled; true where there are none. Their films may still be in the making."""
+    if not settings.demo:
+        return True
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", settings.rtsp_port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
