@@ -106,7 +106,7 @@ export const en: typeof zh = {
     removed: 'Camera “{name}” deleted',
     no_cameras: 'No camera yet',
     no_cameras_hint: 'Add the first one, and the wall can show it',
-    search: 'Search name, unit or number',
+    search: 'Name, unit or number',
     shown: '{shown} of {n} shown',
   },
   error: {

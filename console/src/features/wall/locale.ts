@@ -56,7 +56,7 @@ export const zh = {
 export const en: typeof zh = {
   wall: {
     cameras: 'Cameras',
-    search: 'Search name, unit or number',
+    search: 'Name, unit or number',
     search_clear: 'Clear the search',
     found: '{n}',
     no_match: 'No camera matches',
