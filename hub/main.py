@@ -28,6 +28,8 @@ from signaling.wire import MAX_CLIENT_BYTES
 
 if TYPE_CHECKING:  # what only one role needs is imported by that role: the relay never loads the database
     from hub.api.app import BackgroundTask
+    from redis.asyncio import Redis
+
     from hub.bus.internal_http import Server
     from hub.services.context import Context
 
@@ -139,15 +141,17 @@ async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce
     redis = connect(settings.redis, name="supervisor")
     try:
         async with asyncio.timeout(READY_S), httpx.AsyncClient(verify=verify, trust_env=False) as client:
-            while not (
-                await _answers(client, url) and await registry.nodes(redis, "relay") and await _cameras(settings)
-            ):  # noqa: ASYNC110  other processes
+            while not await _all_there(settings, client, url, redis):  # noqa: ASYNC110  other processes give no event
                 await asyncio.sleep(POLL_S)
         announce((system_clock() - started) / 1000)
     except TimeoutError:
         log.error("not ready in time; see the logs", seconds=READY_S, folder=str(settings.data / "logs"))
     finally:
         await redis.aclose()
+
+
+async def _all_there(settings: Settings, client: httpx.AsyncClient, url: str, redis: "Redis") -> bool:
+    return await _answers(client, url) and bool(await registry.nodes(redis, "relay")) and await _cameras(settings)
 
 
 async def _cameras(settings: Settings) -> bool:
