@@ -27,9 +27,9 @@ from hub.tls import Tls
 from signaling.wire import MAX_CLIENT_BYTES
 
 if TYPE_CHECKING:  # what only one role needs is imported by that role: the relay never loads the database
-    from hub.api.app import BackgroundTask
     from redis.asyncio import Redis
 
+    from hub.api.app import BackgroundTask
     from hub.bus.internal_http import Server
     from hub.services.context import Context
 
