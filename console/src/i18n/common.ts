@@ -119,7 +119,7 @@ export const zh: Words = {
     status_429: '操作过于频繁，请稍后再试',
     status_500: '服务器内部错误，请联系管理员',
     status_503: '服务暂不可用，请稍后再试',
-    relay_none: '没有可用的转发节点，正在等待',
+    relay_none: '没有可用的转发节点',
   },
 }
 
@@ -242,6 +242,6 @@ export const en: Words = {
     status_429: 'Too often. Wait a little and try again',
     status_500: 'The server failed. Tell your administrator',
     status_503: 'Not available just now. Try again in a moment',
-    relay_none: 'No relay is available; waiting for one',
+    relay_none: 'no relay is available',
   },
 }

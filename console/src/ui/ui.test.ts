@@ -33,7 +33,7 @@ describe('reasonWords', () => {
   })
 
   it('has words for a missing relay, for nothing and for the unheard', () => {
-    expect(reasonWords('relay.none')).toBe('没有可用的转发节点，正在等待')
+    expect(reasonWords('relay.none')).toBe('没有可用的转发节点')
     expect(reasonWords(null)).toBe('')
     expect(reasonWords('source.unheard')).toBe('码流故障')
   })

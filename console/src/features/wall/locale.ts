@@ -93,7 +93,7 @@ export const en: typeof zh = {
     full: 'Full screen',
     full_leave: 'Leave full screen',
     menu: 'What can be done here',
-    menu_call: 'Call departments about this camera',
+    menu_call: 'Call about this camera',
     menu_only: 'Show this one only',
     key_layout: '1 / 4 / 6 / 9 tiles',
     key_move: 'Move between tiles',
