@@ -1136,6 +1136,8 @@ export interface components {
             unit: string;
             /** Ref */
             ref: string;
+            /** By Name */
+            by_name: string | null;
             /** Data */
             data: {
                 [key: string]: unknown;
