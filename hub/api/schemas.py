@@ -533,6 +533,7 @@ class EventItem(Reply):
     at: int
     unit: str
     ref: str
+    by_name: str | None
     data: dict[str, Any] | None
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from prometheus_client import Gauge
@@ -23,6 +23,7 @@ from hub.services.live import publish_live
 from hub.services.tasks import uninterrupted
 from hub.services.units import tree
 from hub.store import log as store
+from hub.store import people
 from hub.store.tables import OutboxRow
 from hub.store.verify import Verdict
 from hub.store.verify import verify as verify_chain
@@ -38,8 +39,21 @@ HEAD: Final = Gauge("sharpeyes_log_head", "Sequence number of the last event tha
 
 
 @dataclass(frozen=True, slots=True)
+class EventView:
+    """One event for people: as stored, and the name of who did it (None: the system, or erased)."""
+
+    seq: int
+    kind: str
+    at: int
+    unit: str
+    ref: str
+    by_name: str | None
+    data: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventPage:
-    items: list[Envelope]
+    items: list[EventView]
     next: int
 
 
@@ -54,7 +68,14 @@ async def list_events(
         units = None if area is ALL else area
         head = await store.head_seq(db)
         items = await store.read(db, after=after, limit=limit, kind=kind, ref=ref, units=units)
-    return EventPage(items, items[-1].seq if len(items) == limit else max(head, after))
+        by = await people.names(db, [(item.data or {}).get("by") for item in items])
+    views = [_view(item, by) for item in items]
+    return EventPage(views, items[-1].seq if len(items) == limit else max(head, after))
+
+
+def _view(item: Envelope, by: dict[str, str]) -> EventView:
+    name = by.get((item.data or {}).get("by", ""))
+    return EventView(item.seq, item.kind, item.at, item.unit, item.ref, name, item.data)
 
 
 async def events_after(ctx: Context, after: int, *, limit: int = 200) -> list[Envelope]:

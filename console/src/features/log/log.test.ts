@@ -67,7 +67,7 @@ describe('reading the log backwards', () => {
     const asked: number[] = []
     const all = Array.from({ length: count }, (_, place): EventItem => {
       const seq = place + 1
-      return { seq, kind: kindOf(seq), at: seq, unit: '', ref: '', data: {} }
+      return { seq, kind: kindOf(seq), at: seq, unit: '', ref: '', by_name: null, data: {} }
     })
     const fetch: Fetch = ({ after, limit, kind }) => {
       asked.push(after)
