@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.gzip import GZipMiddleware
 
 from hub import __version__
 from hub.api import errors, schemas, ws

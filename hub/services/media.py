@@ -194,9 +194,11 @@ class Media:
     # ending ---------------------------------------------------------------------------------------
 
     async def end(self, who: SignedInAs, session: str) -> None:
-        """End one of one's own sessions. Raises NotFound (``media.session_unknown``) for those of others, too."""
+        """End one of one's own sessions; one that has ended is as good. Raises NotFound for those of others."""
         noted = await self._noted(session)
-        if noted is None or noted.owner != owner_key(who.session):
+        if noted is None:
+            return  # the relay ended it first, or nobody ever had it: a page that closes need not care
+        if noted.owner != owner_key(who.session):
             raise NotFound("media.session_unknown", "no such session")
         await self._end(session, noted)
 

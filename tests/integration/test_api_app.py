@@ -22,7 +22,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     pages = tmp_path / "pages"
     (pages / "assets").mkdir(parents=True)
     (pages / "index.html").write_text("<!doctype html><title>console</title>")
-    (pages / "assets" / "app-1a2b.js").write_text("export {}")
+    (pages / "assets" / "app-1a2b.js").write_text("export {}\n" * 500)
     (tmp_path / "secret.txt").write_text("secret")
     async with api(tmp_path / "data", console=Console(pages)) as rig:
         yield rig
@@ -152,6 +152,9 @@ async def test_the_console_is_served_for_every_path_of_its_own(rig: Rig) -> None
         script = await client.get("/assets/app-1a2b.js")
         assert "immutable" in script.headers["cache-control"]
         assert "javascript" in script.headers["content-type"]
+        assert script.headers["content-encoding"] == "gzip"
+        plain = await client.get("/assets/app-1a2b.js", headers={"Accept-Encoding": "identity"})
+        assert (plain.text, "content-encoding" in plain.headers) == (script.text, False)
         assert (await client.get("/assets/app-0000.js")).status_code == 404
         for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/assets/..%2f..%2f..%2fsecret.txt", "/a%00b"):
             assert "secret" not in (await client.get(path)).text

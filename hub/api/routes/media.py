@@ -108,13 +108,13 @@ async def watch_stage(conference: ConferenceId, who: Who, media: MediaDep, sdp: 
 
 @router.delete("/whep/sessions/{session}", status_code=204, dependencies=[has_media])
 async def end_media(session: SessionName, who: Who, media: MediaDep) -> None:
-    """End a session of one's own: 404 `media.session_unknown`."""
+    """End a session of one's own; one that has ended is as good. 404 `media.session_unknown` for those of others."""
     await media.end(who, session)
 
 
 @router.delete("/whip/sessions/{session}", status_code=204, dependencies=[joins])
 async def end_publishing(session: SessionName, who: Who, media: MediaDep) -> None:
-    """End a publishing session of one's own: 404 `media.session_unknown`."""
+    """End a publishing session of one's own, likewise. 404 `media.session_unknown`."""
     await media.end(who, session)
 
 
