@@ -90,7 +90,7 @@ function parameters(t: Translate, event: LogEvent, names: Names): Record<string,
   return {
     unit: names.unitName,
     by: person(t, event, names),
-    ref: event.ref,
+    ref: event.kind.startsWith('camera.') && names.camera ? names.camera(event.ref) : event.ref,
     kind: event.kind,
     units: units.join(t('log.listSeparator')),
     camera: camera && names.camera ? names.camera(camera) : camera,
