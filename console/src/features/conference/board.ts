@@ -56,8 +56,15 @@ export function seatOf(conference: Conference, me: { id: string; unit: string })
   )
 }
 
-/** Whose picture fills the stage when no camera does: the chosen one, else who speaks, else nobody. */
-export function onStage(members: readonly Member[], chosen: string | null, speaker: string | null): Member | null {
+/** Whose picture fills the stage when no camera does: the chosen one, else who spoke last, else the host, else anybody
+ * but me who sends one. */
+export function onStage(
+  members: readonly Member[],
+  chosen: string | null,
+  spoke: string | null,
+  self: string | null,
+): Member | null {
   const here = (id: string | null) => members.find((member) => member.id === id && present(member))
-  return here(chosen) ?? here(speaker) ?? null
+  const others = members.filter((member) => member.id !== self && present(member) && member.publishing)
+  return here(chosen) ?? here(spoke) ?? others.find((member) => member.host) ?? others[0] ?? null
 }

@@ -31,6 +31,7 @@ export const useCall = defineStore('call', () => {
   const waiting = shallowRef<Conference[]>([]) // running, with a seat for me, not entered here
   const over = shallowRef<Over | null>(null)
   const chosen = ref<string | null>(null) // the member that this person enlarged
+  const spoke = ref<string | null>(null) // who spoke last: the stage does not jump back in every pause
   const out = markRaw(outgoing(sayDevices)) // raw: streams and players must not be wrapped
   const into = markRaw(incoming())
   let tries = 0
@@ -39,7 +40,9 @@ export const useCall = defineStore('call', () => {
 
   const seat = computed(() => (conference.value && session.me ? seatOf(conference.value, session.me) : null))
   const host = computed(() => seat.value?.host === true)
-  const shownMember = computed(() => onStage(conference.value?.members ?? [], chosen.value, into.speaker.value))
+  const shownMember = computed(() => 
+    onStage(conference.value?.members ?? [], chosen.value, spoke.value, seat.value?.id ?? null),
+  )
 
   function send(message: ClientMessage): boolean {
     const sent = link.send(message)
@@ -88,6 +91,7 @@ export const useCall = defineStore('call', () => {
     out.close()
     into.close()
     chosen.value = null
+    spoke.value = null
     joining.value = null
     conference.value = null
     if (last) over.value = { conference: last, lasted: (last.ended_at ?? link.now) - last.opened_at }
@@ -173,6 +177,9 @@ export const useCall = defineStore('call', () => {
     }
   }
 
+  watch(into.speaker, (now) => {
+    if (now !== null) spoke.value = now
+  })
   watch(out.publishing, (now) => {
     if (now.phase === 'live') tries = 0
     if (now.phase !== 'lost' || now.retryAt !== null || tries >= AGAIN_MOST) return

@@ -80,12 +80,18 @@ describe('the stage without a camera', () => {
   const room = [member('a', 'joined'), member('b', 'joined'), member('gone', 'left')]
 
   it('shows the chosen member before the one who speaks', () => {
-    expect(onStage(room, 'a', 'b')?.id).toBe('a')
-    expect(onStage(room, null, 'b')?.id).toBe('b')
+    expect(onStage(room, 'a', 'b', null)?.id).toBe('a')
+    expect(onStage(room, null, 'b', null)?.id).toBe('b')
+  })
+
+  it('shows the host while nobody has spoken, and never me to myself', () => {
+    const sending = [member('a', 'joined', { publishing: true }), member('h', 'joined', { publishing: true, host: true })]
+    expect(onStage(sending, null, null, 'a')?.id).toBe('h')
+    expect(onStage(sending, null, null, 'h')?.id).toBe('a')
   })
 
   it('never shows somebody who left', () => {
-    expect(onStage(room, 'gone', null)).toBeNull()
+    expect(onStage(room, 'gone', null, null)).toBeNull()
   })
 })
 
