@@ -40,7 +40,7 @@ export const useCall = defineStore('call', () => {
 
   const seat = computed(() => (conference.value && session.me ? seatOf(conference.value, session.me) : null))
   const host = computed(() => seat.value?.host === true)
-  const shownMember = computed(() => 
+  const shownMember = computed(() =>
     onStage(conference.value?.members ?? [], chosen.value, spoke.value, seat.value?.id ?? null),
   )
 
