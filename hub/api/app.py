@@ -151,7 +151,8 @@ def create_app(
     for prefix, router in routers():
         _check_declared(prefix, router)
         app.include_router(router, prefix=prefix)
-    app.router.default = console or Console()  # not a mount: that would hide a wrong method behind a 404
+    pages = GZipMiddleware(console or Console(), minimum_size=1_024)  # its files alone: no answer that holds a secret
+    app.router.default = pages  # not a mount: that would hide a wrong method behind a 404
     app.add_middleware(Door)  # the last one added is the outermost
     app.add_middleware(Limits)
     app.add_middleware(SecurityHeaders)
