@@ -26,7 +26,7 @@ demo: system $(VENV)/.run console/dist/index.html ## the demo town on 127.0.0.1:
 
 test: system-test $(VENV)/.dev console/dist/index.html ## everything, browser tests included
 	cd console && npm run --silent test
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q tests/unit tests/integration tests/e2e
 
 lint: system $(VENV)/.dev console/node_modules/.stamp ## ruff, mypy, import contracts, compose schema, vue-tsc, eslint
 	$(BIN)/ruff format --check .

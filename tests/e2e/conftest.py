@@ -41,7 +41,7 @@ def hub() -> Iterator[DemoHub]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its event loop keeps this thread from running asynchronous tests
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (Debian: apt-get install chromium fonts-wqy-microhei)")
