@@ -70,8 +70,11 @@ class Console:
         if "\x00" in path:
             return None
         root = self._folder.resolve()
-        file = (root / path.lstrip("/")).resolve()
-        return file if file.is_relative_to(root) and file.is_file() else None
+        try:
+            file = (root / path.lstrip("/")).resolve()
+            return file if file.is_relative_to(root) and file.is_file() else None
+        except (OSError, RuntimeError):  # a name longer than names can be, a loop of links
+            return None
 
 
 async def _close(send: Send) -> None:

@@ -6,12 +6,13 @@ fields in a request are refused.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from hub.domain.ids import (
     AlertId,
     CameraId,
     ConferenceId,
+    Id,
     IncidentId,
     MemberId,
     OrderId,
@@ -21,10 +22,13 @@ from hub.domain.ids import (
     UserId,
 )  # fmt: skip
 from hub.domain.roles import Right, Role
+from hub.domain.text import lines, one_line
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
-Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(one_line)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(lines)]
+Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(lines)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(lines)]
+Share = Annotated[float, Field(ge=0, le=1)]  # of a picture's width or height; no NaN lies between
 Severity = Literal["critical", "major", "minor", "info"]
 UnitKind = Literal["city", "town", "village", "department"]
 CameraState = Literal["idle", "connecting", "live", "frozen", "failed"]
@@ -36,7 +40,7 @@ MemberState = Literal["ringing", "answered", "joined", "declined", "missed", "le
 
 
 class Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Reply(BaseModel):
@@ -47,7 +51,7 @@ class Reply(BaseModel):
 
 
 class SignIn(Request):
-    username: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    username: Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(one_line)]
     password: Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -80,7 +84,7 @@ class DemoPeople(Reply):
 
 
 class DemoSignIn(Request):
-    username: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    username: Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(one_line)]
 
 
 class User(Reply):
@@ -175,7 +179,7 @@ class CrowdParams(Request):
 
 
 class IntrusionParams(Request):
-    polygon: list[tuple[float, float]] = Field(min_length=3, max_length=32)  # 0..1 of width and height
+    polygon: list[tuple[Share, Share]] = Field(min_length=3, max_length=32)
     confidence: float = Field(default=0.4, ge=0.05, le=0.99)
 
 
@@ -243,7 +247,7 @@ class Acknowledge(Request):
 
 
 class Dismiss(Request):
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    reason: Reason
 
 
 # incidents and orders -----------------------------------------------------------------------------
@@ -281,7 +285,7 @@ class Incidents(Reply):
 
 
 class CloseIncident(Request):
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    reason: Reason
 
 
 class NewNote(Request):
@@ -429,7 +433,7 @@ class NewScenario(Request):
 
 
 class NewRun(Request):
-    scenario: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    scenario: Id
 
 
 class RunInject(Reply):

@@ -16,7 +16,7 @@ COOKIE: Final = "sharpeyes_session"
 COOKIE_SECONDS: Final = 7 * 24 * 3_600
 MAX_TOKEN: Final = 128
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
-_PROXIED: Final = ("forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip")
+_PROXIED: Final = re.compile(r"via|.*forwarded.*|(.*[-_])?(client|real|connecting)[-_]ip|.*external[-_]address")
 
 
 def session_token(connection: HTTPConnection) -> tuple[str, bool]:
@@ -66,7 +66,9 @@ def check_origin(connection: HTTPConnection, *, needed: bool = True) -> None:
             parts = urlsplit(origin)
         except ValueError:
             parts = urlsplit("")
-        if parts.scheme in ("http", "https") and _authority(parts.netloc, parts.scheme) == _authority(
+        # Behind a proxy we speak http where the page says https; the other way round a stranger on the wire made it.
+        schemes = ("https",) if is_secure(connection.scope) else ("http", "https")
+        if parts.scheme in schemes and _authority(parts.netloc, parts.scheme) == _authority(
             connection.headers.get("host", ""), parts.scheme
         ):
             return
@@ -93,7 +95,7 @@ def _from_loopback(connection: HTTPConnection) -> bool:
 
 
 def _was_forwarded(headers: Headers) -> bool:
-    return any(name in _PROXIED or name.startswith("x-forwarded") for name in headers)
+    return any(_PROXIED.fullmatch(name) for name in headers)
 
 
 def _names_loopback(connection: HTTPConnection) -> bool:
@@ -101,9 +103,12 @@ def _names_loopback(connection: HTTPConnection) -> bool:
     hosts = connection.headers.getlist("host")
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         return False
-    parts = urlsplit("//" + hosts[0])
+    try:
+        parts = urlsplit("//" + hosts[0])
+        port = parts.port or (443 if is_secure(connection.scope) else 80)
+    except ValueError:  # a port over 65535, or brackets around what is no address
+        return False
     server = connection.scope.get("server")
-    port = parts.port or (443 if is_secure(connection.scope) else 80)
     if server is not None and server[1] is not None and port != server[1]:
         return False
     name = (parts.hostname or "").rstrip(".")

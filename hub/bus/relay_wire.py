@@ -28,7 +28,7 @@ LEASE_KEY: Final = "lease:{name}"
 
 
 class Internal(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NodeInfo(Internal):
@@ -108,10 +108,10 @@ class AnomalyReport(Internal):
     camera: str
     rule: str
     kind: Literal["crowd", "intrusion"]
-    at: int
+    at: int = Field(ge=0, le=2**53)
     score: float
-    count: int
-    boxes: list[BoxOut]
+    count: int = Field(ge=0, le=10_000)
+    boxes: list[BoxOut] = Field(max_length=1_000)
     picture: str | None
     model: str
     demonstration: bool

@@ -23,9 +23,16 @@ def decode(cursor: str, *types: type) -> tuple[str | int, ...]:
         key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         raise _invalid() from None
-    if not isinstance(key, list) or [type(part) for part in key] != list(types):
+    if not isinstance(key, list) or [type(part) for part in key] != list(types) or not all(map(_storable, key)):
         raise _invalid()
     return tuple(key)
+
+
+def _storable(part: str | int) -> bool:
+    """Whether a database takes it: 64 bits, and no NUL or half a surrogate pair."""
+    if isinstance(part, int):
+        return -(2**63) <= part < 2**63
+    return "\x00" not in part and not any("\ud800" <= char <= "\udfff" for char in part)
 
 
 def _invalid() -> Invalid:

@@ -81,7 +81,8 @@ async def sign_in(ctx: Context, *, username: str, password: str, address: str) -
         user = await people.user_named(db, username)
     right = await ctx.passwords.verify(user.password_hash if user is not None else None, password)
     if user is None or not right:
-        await _failed(ctx, username, address)
+        # A name that is nobody's may be a password typed into the wrong field: the log must not keep it.
+        await _failed(ctx, username if user is not None else "-", address)
         raise Unauthenticated("session.wrong", "user name or password is wrong")
     ctx.throttle.succeed(username, address)
     return await _open(ctx, user, method="password", address=address)

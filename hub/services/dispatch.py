@@ -187,14 +187,15 @@ async def give_feedback(
     require(actor, Right.ORDER_ANSWER)
     info = sha256 = None
     if picture is not None:
-        async with ctx.reading() as db:  # nobody may fill the disk with pictures for orders of others
-            await _may_answer(ctx, actor, await db.get(OrderRow, order))
+        async with ctx.reading() as db:  # nobody may fill the disk with pictures for orders that take none
+            known = await _may_answer(ctx, actor, await db.get(OrderRow, order))
+            step(OrderState(known.state), OrderMove.FEED_BACK)
+            await _need_room(db, known)
         info = await checked_picture(picture)
         sha256 = await pictures(ctx).put(picture)
     async with ctx.sessions.begin() as db:
         row = await _addressed(ctx, db, actor, order)
-        if len((await duty.feedback_of(db, [row.id])).get(row.id, [])) >= MOST_FEEDBACK:
-            raise Conflict("order.feedback_full", f"an order has at most {MOST_FEEDBACK} reports")
+        await _need_room(db, row)
         now = ctx.clock()
         event = OrderFeedback(**_marks(row), by=actor.id, text=text, picture_sha256=sha256)
         await _move(ctx, db, actor, row, OrderMove.FEED_BACK, event)
@@ -300,6 +301,11 @@ async def _may_answer(ctx: Context, actor: Actor, row: OrderRow | None) -> Order
     if row is None or (actor.role is not None and row.unit != actor.unit):
         raise NotFound("order.unknown", "no such order")
     return row
+
+
+async def _need_room(db: AsyncSession, row: OrderRow) -> None:
+    if len((await duty.feedback_of(db, [row.id])).get(row.id, [])) >= MOST_FEEDBACK:
+        raise Conflict("order.feedback_full", f"an order has at most {MOST_FEEDBACK} reports")
 
 
 async def _move(ctx: Context, db: AsyncSession, actor: Actor, row: OrderRow, move: OrderMove, event: Payload) -> None:

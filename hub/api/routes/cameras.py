@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from hub.api import schemas
 from hub.api.deps import ContextDep, Requires, StatesDep
-from hub.api.params import Cursor, Limit
+from hub.api.params import Cursor, Limit, Sought
 from hub.domain.ids import CameraId, UnitId
 from hub.domain.roles import Right
 from hub.services import cameras
@@ -23,7 +23,7 @@ async def list_cameras(
     ctx: ContextDep,
     states: StatesDep,
     actor: Reader,
-    q: Annotated[str, Query(max_length=80)] = "",
+    q: Sought = "",
     unit: UnitId | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -20,8 +20,8 @@ async def list_events(
     actor: Annotated[Actor, Depends(Requires(Right.LOG_READ))],
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
-    kind: Annotated[str | None, Query(max_length=60)] = None,
-    ref: Annotated[str | None, Query(max_length=80)] = None,
+    kind: Annotated[str | None, Query(max_length=60, pattern=r"^[a-z_.]*$")] = None,
+    ref: Annotated[str | None, Query(max_length=80, pattern=r"^[A-Za-z0-9._-]*$")] = None,
 ) -> EventPage:
     """Events after a sequence number; `next` goes on exactly there, without holes."""
     return await events.list_events(ctx, actor, after=after, limit=limit, kind=kind, ref=ref)

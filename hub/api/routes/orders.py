@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, UploadFile
-from pydantic import StringConstraints
 from starlette.responses import Response
 
 from hub.api import schemas
@@ -22,7 +21,7 @@ router = APIRouter(prefix="/orders", tags=["orders"])
 Reader = Annotated[Actor, Depends(Requires(Right.ORDER_READ))]
 Issuer = Annotated[Actor, Depends(Requires(Right.ORDER_ISSUE))]
 Answerer = Annotated[Actor, Depends(Requires(Right.ORDER_ANSWER))]
-FormText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), Form()]
+FormText = Annotated[schemas.Text, Form()]
 
 
 @router.get("", response_model=schemas.Orders)
