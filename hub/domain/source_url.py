@@ -19,10 +19,14 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 METADATA: Final = frozenset(
     ipaddress.ip_address(text)
-    for text in ("169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254")
-)  # AWS and most others, Alibaba, Oracle, Azure, AWS over IPv6
+    for text in (
+        "169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"
+    )
+)  # AWS and most others, Alibaba, Oracle, Azure; AWS and Google over IPv6  # fmt: skip
 METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "instance-data"})
-NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# Networks whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215), IPv4-compatible (RFC 4291 §2.5.5.1).
+_INNER: Final = tuple(ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))
+_OWN: Final = frozenset({ipaddress.IPv6Address("::1")})  # lies in ::/96 and is no IPv4 address
 _SECRET_NAME: Final = re.compile(r"pass|pwd|token|key|secret|auth|sign", re.IGNORECASE)
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.IGNORECASE)
 _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?", re.IGNORECASE)
@@ -115,19 +119,19 @@ def check_url(url: str, *, files: bool = False) -> ParsedSource:
 def _checked_host(host: str) -> str:
     """The host in one form. Raises Invalid for addresses and names that are never pulled."""
     try:
-        address = ipaddress.ip_address(host)
+        name = host.encode("idna").decode() if not host.isascii() else host
+    except UnicodeError:
+        raise _refusal("syntax", "the host name cannot be written in DNS") from None
+    try:  # after IDNA, which turns digits and dots of other scripts into ours
+        address = ipaddress.ip_address(name)
     except ValueError:
         pass
     else:
         if (why := refuse_address(address)) is not None:
             raise _refusal("address", why)
         return str(address)
-    if _NUMERIC.fullmatch(host):  # 2852039166, 0xa9.0xfe.0.1: forms that hide an address
+    if _NUMERIC.fullmatch(name):  # 2852039166, 0xa9.0xfe.0.1: forms that hide an address
         raise _refusal("address", "write the address as four decimal numbers")
-    try:
-        name = host.encode("idna").decode() if not host.isascii() else host
-    except UnicodeError:
-        raise _refusal("syntax", "the host name cannot be written in DNS") from None
     if not _NAME.fullmatch(name):
         raise _refusal("syntax", "the host name is not one")
     if name.lower().rstrip(".") in METADATA_NAMES:
@@ -140,7 +144,7 @@ def refuse_address(address: Address) -> str | None:
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             return "addresses with a zone are link-local"
-        for inner in (address.ipv4_mapped, address.sixtofour, _nat64(address)):
+        for inner in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()), _last_bits(address)):
             if inner is not None and (why := refuse_address(inner)) is not None:
                 return why
     if address in METADATA:
@@ -156,8 +160,10 @@ def refuse_address(address: Address) -> str | None:
     return None
 
 
-def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else None
+def _last_bits(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in _OWN or not any(address in network for network in _INNER):
+        return None
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def _refusal(why: str, message: str) -> Invalid:

@@ -1,5 +1,6 @@
 """Slowing down whoever guesses passwords: after a few failures each further one doubles the wait."""
 
+import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
@@ -74,9 +75,24 @@ class SignInThrottle:
 
     def succeed(self, username: str, address: str) -> None:
         """The try that was counted as a failure was none. Only the pair is forgiven: others may still be guessing."""
-        self.pair.succeed(f"{address}\n{username}")
+        place = place_of(address)
+        self.pair.succeed(f"{place}\n{username}")
         self.person.take_back(username)
-        self.address.take_back(address)
+        self.address.take_back(place)
 
     def _tables(self, username: str, address: str) -> tuple[tuple[Throttle, str], ...]:
-        return ((self.pair, f"{address}\n{username}"), (self.person, username), (self.address, address))
+        place = place_of(address)
+        return ((self.pair, f"{place}\n{username}"), (self.person, username), (self.address, place))
+
+
+def place_of(address: str) -> str:
+    """What one guesser has of addresses: an IPv4 address, or a whole IPv6 network of 64 bits (RFC 4291 §2.5.4)."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return address
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(known) >> 64 << 64, 64)))

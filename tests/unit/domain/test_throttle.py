@@ -1,9 +1,10 @@
 """Guessing passwords gets slower; the table of guessers does not grow."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.throttle import MINUTE, SignInThrottle, Throttle
+from hub.domain.throttle import MINUTE, SignInThrottle, Throttle, place_of
 
 
 def test_free_failures_cost_nothing_then_each_doubles_the_wait_up_to_a_bound() -> None:
@@ -53,3 +54,26 @@ def test_successes_alone_never_slow_anybody_down() -> None:
         throttle.fail("me", "10.0.0.1", 0)
         throttle.succeed("me", "10.0.0.1")
     assert throttle.wait_ms("me", "10.0.0.1", 0) == 0
+
+
+def test_whoever_has_a_whole_network_of_addresses_is_still_one_guesser() -> None:
+    throttle = SignInThrottle()
+    for n in range(40):
+        throttle.fail(f"user-{n}", f"2001:db8::{n:x}", 0)
+    assert throttle.wait_ms("me", "2001:db8::ffff:1", 0) > 0
+    assert throttle.wait_ms("me", "2001:db8:0:1::1", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("testclient", "testclient"),
+    ],
+)
+def test_one_guesser_has_one_place(address: str, place: str) -> None:
+    assert place_of(address) == place

@@ -70,6 +70,14 @@ def test_addresses_of_cameras_are_taken(url: str, scheme: str, host: str, port: 
         ("rtsp://255.255.255.255/", "address"),
         ("http://metadata.google.internal/", "address"),
         ("http://METADATA.google.internal./", "address"),
+        ("http://１６９.254.169.254/", "address"),
+        ("http://①⑥⑨.254.169.254/", "address"),
+        ("http://169。254。169。254/", "address"),
+        ("http://[::169.254.169.254]/", "address"),
+        ("http://[64:ff9b:1::a9fe:a9fe]/", "address"),
+        ("http://[2001:0:a9fe:a9fe::]/", "address"),
+        ("http://[2001:0:102:304:0:0:5601:5601]/", "address"),  # Teredo hides its client inverted
+        ("http://[fd20:ce::254]/", "address"),
     ],
 )
 def test_what_is_never_pulled_is_refused_and_why(url: str, why: str) -> None:
