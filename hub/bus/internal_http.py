@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hub.bus.http_protocol import BoundedProtocol
 from hub.bus.relay_wire import ErrorOut
 from hub.domain.errors import HubError, Invalid, Unavailable
 
@@ -86,7 +87,7 @@ async def serve(routes: Sequence[BaseRoute], *, token: str, host: str, port: int
             app(routes, token),
             lifespan="off",
             ws="none",
-            http="h11",
+            http=BoundedProtocol,
             access_log=False,
             log_config=None,
             log_level="warning",
@@ -100,10 +101,25 @@ async def serve(routes: Sequence[BaseRoute], *, token: str, host: str, port: int
     task = asyncio.create_task(server.serve(sockets=[listener]), name="internal-http")
     try:
         await server.up.wait()
-        yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        name = reachable_name(host)
+        yield f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}"
     finally:
         server.should_exit = True
         await task  # at most a second: timeout_graceful_shutdown
+
+
+def reachable_name(host: str) -> str:
+    """What to register where ``host`` is "any": the address that this machine's default route leads from.
+
+    In a container that is its address among the other roles. Loopback where no route leads anywhere.
+    """
+    far = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}.get(host)  # noqa: S104
+    if far is None:
+        return host
+    with contextlib.suppress(OSError), socket.socket(far[0], socket.SOCK_DGRAM) as probe:
+        probe.connect((far[1], 9))  # a documentation address (RFC 5737, RFC 3849): nothing is sent, a route is picked
+        return str(probe.getsockname()[0])
+    return "127.0.0.1" if far[0] == socket.AF_INET else "::1"
 
 
 class Server(uvicorn.Server):
