@@ -69,6 +69,7 @@ async def serve(settings: Settings, tls: Tls | None, announce: Callable[[float],
     with only_one(settings.data):
         check_ports(settings)
         internal_token(settings)
+        await connect(settings.redis, name="supervisor").aclose()  # opens nothing: a URL that is none is said here
         if not settings.redis_url:
             redis_server.prepare(settings)
         stop = stop_event()
@@ -116,6 +117,8 @@ def check_ports(settings: Settings) -> None:
     if settings.demo:
         wanted.append(("127.0.0.1", settings.rtsp_port, socket.SOCK_STREAM, "SHARPEYES_DEMO_RTSP_PORT"))
     for host, port, kind, option in wanted:
+        if port > 65_535:
+            raise Conflict("port.taken", f"there is no port {port}; choose a smaller one by {option}")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, kind) as probe:
             if kind == socket.SOCK_STREAM:
@@ -223,6 +226,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
 
     from hub.api.app import create_app
     from hub.api.live import make_live
+    from hub.bus.http_protocol import BoundedProtocol
     from hub.bus.internal_http import Server
     from hub.services.context import make_context
     from hub.store.migrate import migrate
@@ -243,7 +247,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
                 ws="websockets-sansio",
                 ws_max_size=MAX_CLIENT_BYTES,
                 ws_per_message_deflate=False,
-                http="h11",
+                http=BoundedProtocol,
                 access_log=False,
                 log_config=None,
                 server_header=False,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from sqlalchemy.exc import DatabaseError
 
 from hub.api.schemas import NewCamera, NewUser
 from hub.domain.errors import Invalid, NotFound
@@ -17,13 +18,16 @@ from hub.services.access import SYSTEM
 from hub.services.context import Context, make_context
 from hub.services.units import NobodyOnline
 from hub.settings import Settings
-from hub.store.migrate import migrate
+from hub.store.migrate import is_damage, migrate, unusable
 
 T = TypeVar("T")
 
 
 async def with_context(settings: Settings, work: Callable[[Context], Awaitable[T]]) -> T:
-    """Run ``work`` on the database, append what it recorded, close everything."""
+    """Run ``work`` on the database, append what it recorded, close everything.
+
+    Raises Unavailable (``database.away``) for one that is damaged, and what ``work`` raises.
+    """
     prepare_data_folder(settings)
     await migrate(settings)
     ctx = make_context(settings)
@@ -31,6 +35,10 @@ async def with_context(settings: Settings, work: Callable[[Context], Awaitable[T
         result = await work(ctx)
         await events.append_waiting(ctx)
         return result
+    except DatabaseError as error:
+        if not is_damage(error):
+            raise
+        raise unusable(error) from None
     finally:
         await ctx.close()
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from hub.domain.errors import Unavailable
@@ -9,16 +10,27 @@ from hub.settings import Settings
 
 
 def prepare_data_folder(settings: Settings) -> None:
-    """Make the data folder (mode 700). Raises Unavailable in one plain line when it can't be written."""
-    folder = settings.data
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / f".write-test-{os.getpid()}"
-        probe.touch(mode=0o600)
-        probe.unlink()
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise Unavailable("data.not_writable", f"The data folder {folder} can't be written: {why}") from None
+    """Make the data folder and what every role needs in it, for this user alone; from now on no file that this
+    process makes is anybody else's to read. Raises Unavailable in one plain line when it can't be written.
+    """
+    os.umask(0o077)
+    for folder in (settings.data, settings.data / "logs", settings.data / "secrets"):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _close_to_others(folder)
+            probe = folder / f".write-test-{os.getpid()}"
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            why = "a file has this name" if isinstance(error, FileExistsError) else error.strerror or str(error)
+            raise Unavailable("data.not_writable", f"The data folder {folder} can't be written: {why}") from None
+
+
+def _close_to_others(folder: Path) -> None:
+    """A folder of ours that others may look into (made by hand, or by an older version) is closed to them."""
+    facts = folder.stat()
+    if facts.st_uid == os.getuid() and stat.S_IMODE(facts.st_mode) & 0o077:
+        folder.chmod(0o700)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -38,4 +50,6 @@ def internal_token(settings: Settings) -> str:
     path = settings.data / "secrets" / "internal-token"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(32).encode())
-    return path.read_text().strip()
+    if not (token := path.read_text().strip()):
+        raise Unavailable("data.no_token", f"{path} is empty: take it away, and a new one is made")
+    return token

@@ -12,6 +12,8 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from hub.domain.errors import Invalid
+
 log: Final = structlog.get_logger(__name__)
 
 BUS_ERRORS: Final = (RedisError, OSError)
@@ -55,8 +57,15 @@ _CLASSES: Final[dict[type[AbstractConnection], type[AbstractConnection]]] = {
 
 
 def connect(url: str, *, name: str) -> Redis:
-    """A client for ``url`` (lazy: nothing is opened yet). Answers are str. Calls raise RedisError within 5 s."""
-    options: dict[str, Any] = dict(parse_url(url))
+    """A client for ``url`` (lazy: nothing is opened yet). Answers are str. Calls raise RedisError within 5 s.
+
+    Raises Invalid (``redis.url``) for what is no Redis URL; the URL may hold a password and is not repeated.
+    """
+    try:
+        options: dict[str, Any] = dict(parse_url(url))
+    except ValueError:
+        message = "SHARPEYES_REDIS_URL is none: redis://, rediss:// or unix:// is expected"
+        raise Invalid("redis.url", message, field="SHARPEYES_REDIS_URL") from None
     kind = _CLASSES.get(options.pop("connection_class", Connection), _Tcp)
     return Redis.from_pool(
         ConnectionPool(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 from dataclasses import dataclass
 from typing import Any, Final
@@ -179,7 +180,7 @@ def read_anchor(ctx: Context) -> Anchor | None:
 
 def _write_anchor(ctx: Context, anchor: Anchor) -> None:
     path = ctx.settings.data / "log.anchor"
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # the command line may append beside a running hub
     try:
         part.write_text(json.dumps({"seq": anchor.seq, "hash": anchor.hash}))
         part.replace(path)

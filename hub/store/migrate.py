@@ -5,8 +5,9 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub.domain.errors import Unavailable
@@ -25,15 +26,32 @@ def alembic_config(connection: Connection) -> Config:
 
 
 async def migrate(settings: Settings) -> None:
-    """Upgrade the installation's database, creating it first if need be. Raises Unavailable (``database.away``)."""
+    """Upgrade the installation's database, creating it first if need be. Raises Unavailable.
+
+    ``database.away``: not there, or damaged; ``database.newer``: of a later version.
+    """
     engine = make_engine(settings.database)
     try:
         await upgrade(engine)
-    except (OperationalError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise Unavailable("database.away", f"the database cannot be opened: {cause}") from None
+    except (DatabaseError, OSError) as error:
+        if isinstance(error, DatabaseError) and not is_damage(error):
+            raise
+        raise unusable(error) from None
+    except CommandError:
+        message = "the database was written by a newer version of the hub; install that one"
+        raise Unavailable("database.newer", message) from None
     finally:
         await engine.dispose()
+
+
+def is_damage(error: DatabaseError) -> bool:
+    """Whether the database itself is away or damaged (``not a database``, ``malformed``); else the fault is ours."""
+    return isinstance(error, OperationalError) or type(error) is DatabaseError
+
+
+def unusable(error: Exception) -> Unavailable:
+    """What to say of a database that cannot be used (``database.away``)."""
+    return Unavailable("database.away", f"the database cannot be opened: {getattr(error, 'orig', None) or error}")
 
 
 async def upgrade(engine: AsyncEngine) -> None:

@@ -1,11 +1,13 @@
 """Secrets are random per installation and private; certificates name the hosts that they serve."""
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from hub import tls
+from hub.bus.connection import connect
 from hub.domain.errors import Invalid, Unavailable
 from hub.logs import mask
 from hub.secrets import internal_token, prepare_data_folder, write_private
@@ -39,6 +41,42 @@ def test_a_data_folder_that_is_a_file_is_refused_in_one_line(tmp_path: Path) -> 
         prepare_data_folder(Settings(data=tmp_path / "data"))
     assert "can't be written" in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_what_is_written_after_the_folder_is_prepared_is_its_owners_alone(tmp_path: Path) -> None:
+    """Database, logs and pictures are made by libraries that know nothing of modes."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    data.chmod(0o755)  # made by hand, whatever the umask was
+    before = os.umask(0o022)
+    try:
+        prepare_data_folder(Settings(data=data))
+        (data / "hub.sqlite3").write_bytes(b"")
+        (data / "pictures").mkdir()
+    finally:
+        os.umask(before)
+    assert mode(data / "hub.sqlite3") == 0o600
+    assert {mode(folder) for folder in (data, data / "pictures", data / "logs", data / "secrets")} == {0o700}
+
+
+@pytest.mark.parametrize("part", ["logs", "secrets"])
+def test_a_file_where_a_folder_belongs_is_said_in_one_line(tmp_path: Path, part: str) -> None:
+    (tmp_path / part).write_text("I am a file")
+    with pytest.raises(Unavailable, match=f"{part} can't be written: a file has this name"):
+        prepare_data_folder(Settings(data=tmp_path))
+
+
+def test_an_empty_token_is_said_and_never_used(tmp_path: Path) -> None:
+    write_private(tmp_path / "secrets" / "internal-token", b"\n")
+    with pytest.raises(Unavailable, match="is empty"):
+        internal_token(Settings(data=tmp_path))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://u:geheim@h/", "", "redis://h:x/"])
+def test_a_redis_url_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(Invalid, match="SHARPEYES_REDIS_URL") as caught:
+        connect(url, name="test")
+    assert "geheim" not in caught.value.message
 
 
 def test_a_self_signed_certificate_is_kept_until_the_names_change(tmp_path: Path) -> None:
