@@ -213,6 +213,7 @@ class Alert(Reply):
     kind: RuleKind
     camera: CameraId
     camera_name: str
+    camera_name_en: str
     unit: UnitId
     unit_name: str
     rule: RuleId
@@ -324,6 +325,7 @@ class OrderStep(Reply):
     state: OrderState
     at: int
     by_name: str | None
+    comment: str  # of a review: what was said, above all why it was sent back
 
 
 class Feedback(Reply):
@@ -373,6 +375,7 @@ class NewConference(Request):
     incident: IncidentId | None = None
     alert: AlertId | None = None  # opens an incident for it when it has none
     camera: CameraId | None = None  # put on the stage at once
+    run: RunId | None = None  # the drill it belongs to; an incident that there is already keeps its own
     units: list[UnitId] = Field(min_length=1, max_length=32)
 
 
@@ -402,6 +405,7 @@ class Conference(Reply):
     ended_at: int | None
     stage: CameraId | None
     stage_name: str | None
+    stage_name_en: str | None
     members: list[Member]
 
 

@@ -31,6 +31,7 @@ class MemberMove(StrEnum):
     MISS = "miss"  # rang out
     MEDIA = "media"  # first media packet at the relay
     LEAVE = "leave"
+    RETURN = "return"  # who had left, or was lost, comes back
     END = "end"  # the conference ended
 
 
@@ -52,6 +53,7 @@ NEXT: Final[Mapping[tuple[MemberState, MemberMove], MemberState]] = {
     (_S.MISSED, _M.RING): _S.RINGING,
     (_S.MISSED, _M.END): _S.MISSED,
     (_S.LEFT, _M.RING): _S.RINGING,
+    (_S.LEFT, _M.RETURN): _S.ANSWERED,
     (_S.LEFT, _M.END): _S.LEFT,
 }
 

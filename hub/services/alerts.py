@@ -36,6 +36,7 @@ class AlertView:
     kind: str
     camera: CameraId
     camera_name: str
+    camera_name_en: str
     unit: UnitId
     unit_name: str
     rule: RuleId
@@ -234,6 +235,7 @@ async def alert_views(ctx: Context, db: AsyncSession, rows: Sequence[AlertRow]) 
     """What people see of these alerts, names resolved."""
     units = await tree(ctx, db)
     places = await cameras.names(db, [row.camera for row in rows])
+    places_en = await cameras.names_en(db, [row.camera for row in rows])
     rules = await cameras.rule_names(db, [row.rule for row in rows])
     by = await people.names(db, [row.handled_by for row in rows])
     return [
@@ -242,6 +244,7 @@ async def alert_views(ctx: Context, db: AsyncSession, rows: Sequence[AlertRow]) 
             kind=row.kind,
             camera=row.camera,
             camera_name=places.get(row.camera, row.camera),
+            camera_name_en=places_en.get(row.camera, ""),
             unit=row.unit,
             unit_name=units.name(row.unit),
             rule=row.rule,

@@ -11,7 +11,7 @@ from hub.domain import events
 from hub.domain.conference import ACTIVE, MOST_MEMBERS, OPEN, RING_MS, MemberMove, MemberState, is_over, step
 from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.domain.ids import ConferenceId, MemberId, UnitId, new_id
-from hub.services.conference_view import concerns
+from hub.services.conference_view import concerns, oversees
 from hub.services.context import Actor, Context
 from hub.services.live import publish_live
 from hub.store import conferences as store
@@ -68,6 +68,12 @@ class Change:
         self.db.add(member)
         return member
 
+    def come_back(self, member: MemberRow) -> None:
+        """Who had left, or was lost, sits down again."""
+        self.move(member, MemberMove.RETURN)
+        member.rung_at = member.answered_at = self.now
+        member.joined_at = member.left_at = None
+
     def silence(self, member: MemberRow, reason: str, *, by: str = "") -> None:
         """The unit's terminals stop ringing."""
         self.notices.append(
@@ -104,7 +110,7 @@ async def changing(ctx: Context, conference: ConferenceId, actor: Actor | None) 
     async with ctx.sessions.begin() as db:
         row = await store.conference(db, conference, lock=True)
         members = list(await store.members(db, [conference]))
-        if row is None or (actor is not None and not concerns(actor, members)):
+        if row is None or (actor is not None and not concerns(actor, members) and not oversees(actor, row)):
             raise NotFound("conference.unknown", "no such conference")
         if row.ended_at is not None:
             raise Conflict("conference.ended", "this conference has ended")

@@ -9,7 +9,7 @@ from hub.domain.conference import ACTIVE, MemberState
 from hub.domain.errors import NotFound
 from hub.domain.ids import CameraId, ConferenceId, IncidentId, MemberId, RunId, UnitId, UserId
 from hub.domain.roles import Right
-from hub.services.access import require
+from hub.services.access import holds, require
 from hub.services.context import Actor, Context
 from hub.services.units import tree
 from hub.store import cameras, people
@@ -45,6 +45,7 @@ class ConferenceView:
     ended_at: int | None
     stage: CameraId | None
     stage_name: str | None
+    stage_name_en: str | None
     members: list[MemberView]
 
 
@@ -73,19 +74,24 @@ def concerns(actor: Actor, members: Sequence[MemberRow]) -> bool:
     return any(member.user == actor.id or (member.user is None and member.unit == actor.unit) for member in members)
 
 
+def oversees(actor: Actor, row: ConferenceRow) -> bool:
+    """Whether this person may open conferences in the host's unit: then it is theirs to see and to invite to."""
+    return holds(actor, Right.CONFERENCE_OPEN) and actor.unit == row.unit
+
+
 async def get_conference(ctx: Context, actor: Actor, conference: ConferenceId) -> ConferenceView:
-    """One conference, for its members and the units called. Raises NotFound (``conference.unknown``)."""
+    """One conference, for members, units called and who oversees it. Raises NotFound (``conference.unknown``)."""
     require(actor, Right.CONFERENCE_JOIN)
     async with ctx.reading() as db:
         row = await store.conference(db, conference)
         members = await store.members(db, [conference])
-        if row is None or not concerns(actor, members):
+        if row is None or not (concerns(actor, members) or oversees(actor, row)):
             raise NotFound("conference.unknown", "no such conference")
         return (await views(ctx, db, [row], members))[0]
 
 
 async def list_conferences(ctx: Context, actor: Actor) -> list[ConferenceView]:
-    """Running conferences that this person is in or called to, newest first."""
+    """Running conferences that this person is in, has left or is called to, newest first."""
     require(actor, Right.CONFERENCE_JOIN)
     async with ctx.reading() as db:
         rows = await store.running_of(db, user=actor.id, unit=actor.unit)
@@ -125,6 +131,7 @@ async def views(
     units = await tree(ctx, db)
     names = await people.names(db, [row.opened_by for row in rows] + [member.user for member in members])
     stages = await cameras.names(db, [row.stage for row in rows])
+    stages_en = await cameras.names_en(db, [row.stage for row in rows])
     return [
         ConferenceView(
             id=row.id,
@@ -136,6 +143,7 @@ async def views(
             ended_at=row.ended_at,
             stage=row.stage,
             stage_name=None if row.stage is None else stages.get(row.stage),
+            stage_name_en=None if row.stage is None else stages_en.get(row.stage),
             members=[
                 MemberView(
                     id=member.id,

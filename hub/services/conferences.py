@@ -20,7 +20,7 @@ from hub.services import alerts, incidents
 from hub.services.access import holds, require
 from hub.services.cameras import reachable
 from hub.services.conference_change import Change, changing, new_member, of_member, stage_key, tell
-from hub.services.conference_view import ConferenceView, concerns, get_conference
+from hub.services.conference_view import ConferenceView, concerns, get_conference, oversees
 from hub.services.context import Actor, Context
 from hub.services.units import tree
 from hub.store import conferences as store
@@ -38,17 +38,19 @@ async def open_conference(
     incident: IncidentId | None = None,
     alert: AlertId | None = None,
     camera: CameraId | None = None,
+    run: RunId | None = None,
 ) -> ConferenceView:
     """Open a conference and let the units ring; the caller is in at once, as host.
 
-    Of an alert without an incident, one is opened. Raises Invalid (``conference.unit``), NotFound for an
-    incident, alert or camera out of reach, Conflict (``incident.closed``, ``conference.running``).
+    Of an alert without an incident, one is opened, in the drill ``run`` if so said; an incident that there is
+    already keeps its own. Raises Invalid (``conference.unit``, ``run.not_running``), NotFound for an incident,
+    alert or camera out of reach, Conflict (``incident.closed``, ``conference.running``).
     """
     require(actor, Right.CONFERENCE_OPEN)
     await _check(ctx, actor, units, camera)
     now = ctx.clock()
     async with ctx.sessions.begin() as db:
-        incident, run = await _matter(ctx, db, actor, title=title, incident=incident, alert=alert)
+        incident, run = await _matter(ctx, db, actor, title=title, incident=incident, alert=alert, run=run)
         if incident is not None and await store.running_at(db, incident) is not None:
             raise Conflict("conference.running", "a conference about this incident runs already")
         row = _conference(actor, title, incident, run, now)
@@ -78,12 +80,16 @@ async def ringing(ctx: Context, actor: Actor, conference: ConferenceId) -> None:
 
 
 async def answer(ctx: Context, actor: Actor, conference: ConferenceId, *, accept: bool) -> None:
-    """Take or decline the call of one's unit; the first to answer takes it.
+    """Take or decline the call of one's unit, the first to answer takes it; or come back where one had left.
 
     Raises NotFound, Conflict (``conference.ended``, ``conference.answered_elsewhere``, ``conference.not_ringing``).
     """
     require(actor, Right.CONFERENCE_JOIN)
     async with changing(ctx, conference, actor) as change:
+        if accept and (seat := _left_by(actor, change.members)) is not None:
+            change.come_back(seat)
+            change.record(events.ConferenceAnswered(by=actor.id, member=seat.id), seat.unit)
+            return
         member = _ringing_at(actor, change.members)
         if member.until <= change.now:
             raise Conflict("conference.not_ringing", "this call has rung out")
@@ -119,10 +125,13 @@ async def stage(ctx: Context, actor: Actor, conference: ConferenceId, camera: Ca
 
 
 async def invite(ctx: Context, actor: Actor, conference: ConferenceId, units: Sequence[UnitId]) -> None:
-    """Let units ring, again or for the first time; the host's right. Raises as ``open_conference`` does."""
+    """Let units ring, again or for the first time; the right of the host and of whoever oversees it, so that
+    nobody is stranded when the host has left. Raises as ``open_conference`` does.
+    """
     await _check(ctx, actor, units, None)
     async with changing(ctx, conference, actor) as change:
-        _need_host(actor, change)
+        if not oversees(actor, change.row):
+            _need_host(actor, change)
         change.ring(actor, units)
 
 
@@ -218,18 +227,25 @@ async def _check(ctx: Context, actor: Actor, units: Sequence[UnitId], camera: Ca
 
 
 async def _matter(
-    ctx: Context, db: AsyncSession, actor: Actor, *, title: str, incident: IncidentId | None, alert: AlertId | None
+    ctx: Context,
+    db: AsyncSession,
+    actor: Actor,
+    *,
+    title: str,
+    incident: IncidentId | None,
+    alert: AlertId | None,
+    run: RunId | None,
 ) -> tuple[IncidentId | None, RunId | None]:
     """The incident that it is about, opened where an alert has none yet; and its drill."""
     if alert is not None:
         cause = await alerts.reachable(ctx, db, actor, alert)
         if cause.incident is None:
             require(actor, Right.INCIDENT_HANDLE)
-            matter = await incidents.open_in(ctx, db, actor, title=title, severity=cause.severity, alert=alert)
+            matter = await incidents.open_in(ctx, db, actor, title=title, severity=cause.severity, alert=alert, run=run)
             return matter.id, matter.run
         incident = cause.incident
     if incident is None:
-        return None, None
+        return None, None if run is None else (await incidents.running_drill(db, run)).id
     matter = await incidents.reachable(ctx, db, actor, incident, lock=True)
     if matter.state != IncidentState.OPEN:
         raise Conflict("incident.closed", "this incident is closed")
@@ -259,6 +275,14 @@ def _ringing_at(actor: Actor, members: Sequence[MemberRow]) -> MemberRow:
     if any(MemberState(member.state) in ACTIVE for member in mine):
         raise Conflict("conference.answered_elsewhere", "somebody of your unit has answered")
     raise Conflict("conference.not_ringing", "nothing rings for your unit")
+
+
+def _left_by(actor: Actor, members: Sequence[MemberRow]) -> MemberRow | None:
+    """The seat that this person left, unless the person is in again or the unit is called anew."""
+    mine = [member for member in members if member.user == actor.id]
+    if any(MemberState(member.state) in ACTIVE for member in mine):
+        return None
+    return next((member for member in mine if member.state == MemberState.LEFT), None)
 
 
 def _need_host(actor: Actor, change: Change) -> None:

@@ -220,7 +220,7 @@ async def review(ctx: Context, actor: Actor, order: OrderId, *, accepted: bool, 
     async with ctx.sessions.begin() as db:
         row = await reachable(ctx, db, actor, order, lock=True)
         event = OrderReviewed(**_marks(row), by=actor.id, accepted=accepted, comment=comment)
-        await _move(ctx, db, actor, row, OrderMove.ACCEPT if accepted else OrderMove.SEND_BACK, event)
+        await _move(ctx, db, actor, row, OrderMove.ACCEPT if accepted else OrderMove.SEND_BACK, event, comment=comment)
         return (await order_views(ctx, db, [row]))[0]
 
 
@@ -308,13 +308,15 @@ async def _need_room(db: AsyncSession, row: OrderRow) -> None:
         raise Conflict("order.feedback_full", f"an order has at most {MOST_FEEDBACK} reports")
 
 
-async def _move(ctx: Context, db: AsyncSession, actor: Actor, row: OrderRow, move: OrderMove, event: Payload) -> None:
+async def _move(
+    ctx: Context, db: AsyncSession, actor: Actor, row: OrderRow, move: OrderMove, event: Payload, *, comment: str = ""
+) -> None:
     row.state = step(OrderState(row.state), move).value
-    await _note(db, row, event, at=ctx.clock(), by=actor.id)
+    await _note(db, row, event, at=ctx.clock(), by=actor.id, comment=comment)
 
 
-async def _note(db: AsyncSession, row: OrderRow, event: Payload, *, at: int, by: UserId) -> None:
-    db.add(OrderStepRow(order=row.id, state=row.state, at=at, by=by))
+async def _note(db: AsyncSession, row: OrderRow, event: Payload, *, at: int, by: UserId, comment: str = "") -> None:
+    db.add(OrderStepRow(order=row.id, state=row.state, at=at, by=by, comment=comment))
     record(db, event, unit=row.unit, ref=row.id, at=at)
     await db.flush()
 

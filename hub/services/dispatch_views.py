@@ -18,6 +18,7 @@ class StepView:
     state: str
     at: int
     by_name: str | None
+    comment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ async def _titles(db: AsyncSession, ids: set[IncidentId]) -> dict[IncidentId, st
 
 
 def _step(row: OrderStepRow, by: dict[str, str]) -> StepView:
-    return StepView(row.state, row.at, by.get(row.by, row.by) if row.by is not None else None)
+    return StepView(row.state, row.at, by.get(row.by, row.by) if row.by is not None else None, row.comment)
 
 
 def _feedback(row: FeedbackRow, by: dict[str, str]) -> FeedbackView:

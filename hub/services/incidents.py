@@ -293,12 +293,18 @@ def _link(ctx: Context, db: AsyncSession, actor: Actor, alert: AlertRow, inciden
         alerts.handle(ctx, db, actor, alert, AlertMove.ACKNOWLEDGE, "")
 
 
+async def running_drill(db: AsyncSession, run: RunId) -> RunRow:
+    """The row of a drill that runs, locked. Raises Invalid (``run.not_running``)."""
+    row = await db.get(RunRow, run, with_for_update=True)
+    if row is None or row.state != "running":
+        raise Invalid("run.not_running", "this drill is not running", field="run")
+    return row
+
+
 async def _bind_run(db: AsyncSession, row: IncidentRow) -> None:
     if row.run is None:
         return
-    run = await db.get(RunRow, row.run, with_for_update=True)
-    if run is None or run.state != "running":
-        raise Invalid("run.not_running", "this drill is not running", field="run")
+    run = await running_drill(db, row.run)
     if run.incident is None:
         run.incident = row.id
 

@@ -53,6 +53,14 @@ async def names(db: AsyncSession, ids: Collection[CameraId | None]) -> dict[Came
     return dict((await db.execute(select(CameraRow.id, CameraRow.name).where(CameraRow.id.in_(wanted)))).all())
 
 
+async def names_en(db: AsyncSession, ids: Collection[CameraId | None]) -> dict[CameraId, str]:
+    """English names of these cameras, removed ones too; "" where there is none."""
+    wanted = {id for id in ids if id}
+    if not wanted:
+        return {}
+    return dict((await db.execute(select(CameraRow.id, CameraRow.name_en).where(CameraRow.id.in_(wanted)))).all())
+
+
 async def watched(db: AsyncSession, ids: Collection[CameraId]) -> set[CameraId]:
     """Which of these cameras an enabled rule looks at."""
     query = select(RuleRow.camera).where(RuleRow.camera.in_(ids), RuleRow.enabled, RuleRow.removed_at.is_(None))

@@ -10,6 +10,7 @@ from hub.domain.ids import ConferenceId, MemberId, UnitId, UserId
 from hub.store.tables_duty import ConferenceRow, MemberRow
 
 _IN = [state.value for state in ACTIVE]
+_SEATED = [*_IN, MemberState.LEFT.value]
 
 
 async def conference(db: AsyncSession, id: ConferenceId, *, lock: bool = False) -> ConferenceRow | None:
@@ -36,9 +37,9 @@ async def running(db: AsyncSession, *, limit: int = 200) -> Sequence[ConferenceR
 
 
 async def running_of(db: AsyncSession, *, user: UserId, unit: UnitId, limit: int = 50) -> Sequence[ConferenceRow]:
-    """Running conferences that this person is in, or that ring at the person's unit; newest first."""
+    """Running conferences that this person is in or has left, or that ring at the person's unit; newest first."""
     mine = or_(
-        and_(MemberRow.user == user, MemberRow.state.in_(_IN)),
+        and_(MemberRow.user == user, MemberRow.state.in_(_SEATED)),
         and_(MemberRow.unit == unit, MemberRow.state == MemberState.RINGING.value),
     )
     query = select(ConferenceRow).where(

@@ -91,6 +91,7 @@ class OrderStepRow(Base):
     state: Mapped[str] = mapped_column(String(20))
     at: Mapped[int]
     by: Mapped[str | None] = mapped_column(ID)
+    comment: Mapped[str] = mapped_column(String(500), server_default="", default="")
 
 
 class FeedbackRow(Base):

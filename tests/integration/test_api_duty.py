@@ -86,6 +86,7 @@ async def test_the_whole_line_from_camera_to_closed_incident_is_in_the_log(rig: 
     done = await rig.call("commander", "POST", f"{path}/close", 200)
     steps = ["issued", "delivered", "signed", "feedback", "returned", "feedback", "reviewed", "closed"]
     assert [step["state"] for step in done["steps"]] == steps
+    assert [step["comment"] for step in done["steps"] if step["comment"]] == ["补一张"]  # why it was sent back
     async with await rig.as_("commander") as client:
         picture = await client.get(fed["feedback"][0]["picture"])
     assert (picture.headers["content-type"], picture.content) == ("image/jpeg", jpeg())

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from hub.bus.relay_wire import AnomalyReport
 from hub.domain.conference import LOST_MS, RING_MS
 from hub.domain.roles import Role
 from hub.services import conferences
 from hub.services.access import SYSTEM
 from hub.services.accounts import add_user
-from hub.store.tables_duty import MemberRow
+from hub.services.alerts import raise_alert
+from hub.services.cameras import add_camera
+from hub.services.rules import add_rule
+from hub.store.tables_duty import MemberRow, RunRow
 from signaling import wire
 from signaling.transport.ws import HubSocket
 from tests.integration.live_rig import LiveRig, live_hub, serving, until
@@ -25,6 +29,32 @@ async def rig() -> AsyncIterator[LiveRig]:
 
 def member(conference: Any, unit: str) -> Any:
     return next(found for found in conference["members"] if found["unit"] == unit)
+
+
+async def running_drill(rig: LiveRig, id: str) -> None:
+    now = rig.clock.now
+    texts = dict.fromkeys(("scenario_text", "rubric_text", "scenario_sha256", "rubric_sha256"), "")
+    async with rig.ctx.sessions.begin() as db:
+        db.add(
+            RunRow(
+                id=id, title="演练", scenario="flood", state="running", planned_at=now, started_at=now, by="u",
+                by_name="组织", units=["dept-water"], injects=[], **texts,
+            )
+        )  # fmt: skip
+
+
+async def raised_alert(rig: LiveRig) -> str:
+    camera = await add_camera(rig.ctx, SYSTEM, name="水位", url="rtsp://10.0.0.9/1", unit="dept-water")
+    rule = await add_rule(
+        rig.ctx, SYSTEM, camera=camera.id, kind="crowd", name="聚集", severity="major", params={"persons": 3}
+    )
+    report = AnomalyReport(
+        rule=rule.id, camera=camera.id, kind="crowd", at=rig.clock.now, score=0.8, count=3, boxes=[], picture=None,
+        model="m", demonstration=True,
+    )  # fmt: skip
+    alert = await raise_alert(rig.ctx, report, None)
+    assert alert is not None
+    return alert
 
 
 async def state_where(ws: HubSocket, unit: str, state: str) -> dict[str, Any]:
@@ -170,6 +200,59 @@ async def test_it_ends_by_itself_when_everybody_has_left(rig: LiveRig) -> None:
         await host.send(wire.ConferenceLeave(conference=conference["id"]))
         assert (await water.expect(wire.RingEnded)).reason == "ended"
         await rig.logged("conference.ended")
+
+
+async def test_a_host_who_left_is_offered_the_way_back_and_is_host_again(rig: LiveRig) -> None:
+    async with await rig.socket("commander") as host, await rig.socket("water") as water:
+        conference = await rig.open_conference("dept-water", "dept-fire")
+        await water.send(wire.CallAnswer(conference=conference["id"], accept=True))
+        await state_where(host, "dept-water", "answered")
+        await host.send(wire.ConferenceLeave(conference=conference["id"]))
+        await state_where(water, "city", "left")
+        [offered] = (await rig.call("commander", "GET", "/api/v1/conferences", 200))["items"]
+        assert (offered["id"], member(offered, "city")["state"]) == (conference["id"], "left")
+        await host.send(wire.CallAnswer(conference=conference["id"], accept=True))
+        back = await state_where(water, "city", "answered")
+        assert member(back, "city")["host"]
+        await host.send(wire.CallAnswer(conference=conference["id"], accept=True))  # twice is an error, not two seats
+        assert (await host.expect(wire.Failed)).error == "conference.not_ringing"
+        await host.send(wire.ConferenceEnd(conference=conference["id"]))
+        await water.expect(wire.ConferenceState, lambda m: m.conference["ended_at"] is not None)
+
+
+async def test_a_commander_of_the_hosts_unit_invites_while_the_host_is_away_and_does_no_more(rig: LiveRig) -> None:
+    await add_user(
+        rig.ctx, SYSTEM, username="deputy", name="d", role=Role.COMMANDER, unit="city", password="x" * 12, demo=True
+    )
+    await add_user(
+        rig.ctx, SYSTEM, username="away", name="a", role=Role.COMMANDER, unit="town-a", password="x" * 12, demo=True
+    )
+    async with await rig.socket("deputy") as deputy, await rig.socket("away") as away, await rig.socket("fire") as fire:
+        conference = await rig.open_conference("dept-water")
+        await rig.call("deputy", "GET", f"/api/v1/conferences/{conference['id']}", 200)
+        await rig.call("away", "GET", f"/api/v1/conferences/{conference['id']}", 404)
+        invite = wire.ConferenceInvite(conference=conference["id"], units=("dept-fire",))
+        await away.send(invite)
+        assert (await away.expect(wire.Failed)).error == "conference.unknown"
+        await deputy.send(invite)
+        assert (await fire.expect(wire.Ring)).conference == conference["id"]
+        await deputy.send(wire.ConferenceEnd(conference=conference["id"]))
+        assert (await deputy.expect(wire.Failed)).error == "conference.not_host"
+
+
+async def test_a_conference_straight_from_an_alert_belongs_to_the_drill_that_was_chosen(rig: LiveRig) -> None:
+    await running_drill(rig, "run-flood")
+    alert = await raised_alert(rig)
+    conference = await rig.open_conference("dept-water", alert=alert, run="run-flood")
+    assert conference["run"] == "run-flood"
+    shown = await rig.call("commander", "GET", f"/api/v1/incidents/{conference['incident']}", 200)
+    assert shown["incident"]["run"] == "run-flood"
+    alone = await rig.open_conference("dept-fire", run="run-flood")
+    assert (alone["incident"], alone["run"]) == (None, "run-flood")
+    assert (await rig.open_conference("town-a"))["run"] is None
+    body = {"title": "x", "units": ["dept-water"], "run": "run-none"}
+    refused = await rig.call("commander", "POST", "/api/v1/conferences", 422, json=body)
+    assert refused["error"]["id"] == "run.not_running"
 
 
 async def test_after_a_reload_the_ring_and_the_conference_are_there_again(rig: LiveRig) -> None:

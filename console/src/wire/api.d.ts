@@ -562,13 +562,14 @@ export interface paths {
         };
         /**
          * List Conferences
-         * @description Running conferences that one is in or called to, newest first.
+         * @description Running conferences that one is in, has left or is called to, newest first.
          */
         get: operations["list_conferences"];
         put?: never;
         /**
          * Open Conference
-         * @description Open one and let the units ring: 404, 409 `conference.running`, `incident.closed`, 422 `conference.unit`.
+         * @description Open one and let the units ring: 404, 409 `conference.running`, `incident.closed`, 422 `conference.unit`,
+         *     `run.not_running`.
          */
         post: operations["open_conference"];
         delete?: never;
@@ -861,7 +862,7 @@ export interface paths {
         post?: never;
         /**
          * End Media
-         * @description End a session of one's own: 404 `media.session_unknown`.
+         * @description End a session of one's own; one that has ended is as good. 404 `media.session_unknown` for those of others.
          */
         delete: operations["end_media"];
         options?: never;
@@ -881,7 +882,7 @@ export interface paths {
         post?: never;
         /**
          * End Publishing
-         * @description End a publishing session of one's own: 404 `media.session_unknown`.
+         * @description End a publishing session of one's own, likewise. 404 `media.session_unknown`.
          */
         delete: operations["end_publishing"];
         options?: never;
@@ -914,6 +915,8 @@ export interface components {
             camera: string;
             /** Camera Name */
             camera_name: string;
+            /** Camera Name En */
+            camera_name_en: string;
             /** Unit */
             unit: string;
             /** Unit Name */
@@ -1064,6 +1067,8 @@ export interface components {
             stage: string | null;
             /** Stage Name */
             stage_name: string | null;
+            /** Stage Name En */
+            stage_name_en: string | null;
             /** Members */
             members: components["schemas"]["Member"][];
         };
@@ -1303,6 +1308,8 @@ export interface components {
             alert?: string | null;
             /** Camera */
             camera?: string | null;
+            /** Run */
+            run?: string | null;
             /** Units */
             units: string[];
         };
@@ -1462,6 +1469,8 @@ export interface components {
             at: number;
             /** By Name */
             by_name: string | null;
+            /** Comment */
+            comment: string;
         };
         /** Orders */
         Orders: {

@@ -19,13 +19,15 @@ Opener = Annotated[Actor, Depends(Requires(Right.CONFERENCE_OPEN))]
 
 @router.get("", response_model=schemas.Conferences)
 async def list_conferences(ctx: ContextDep, actor: Joiner) -> dict[str, list[ConferenceView]]:
-    """Running conferences that one is in or called to, newest first."""
+    """Running conferences that one is in, has left or is called to, newest first."""
     return {"items": await conference_view.list_conferences(ctx, actor)}
 
 
 @router.post("", status_code=201, response_model=schemas.Conference)
 async def open_conference(body: schemas.NewConference, ctx: ContextDep, actor: Opener) -> ConferenceView:
-    """Open one and let the units ring: 404, 409 `conference.running`, `incident.closed`, 422 `conference.unit`."""
+    """Open one and let the units ring: 404, 409 `conference.running`, `incident.closed`, 422 `conference.unit`,
+    `run.not_running`.
+    """
     return await conferences.open_conference(
         ctx,
         actor,
@@ -34,6 +36,7 @@ async def open_conference(body: schemas.NewConference, ctx: ContextDep, actor: O
         incident=body.incident,
         alert=body.alert,
         camera=body.camera,
+        run=body.run,
     )
 
 
