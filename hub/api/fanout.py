@@ -202,10 +202,12 @@ class Fanout:
                 message = json.loads(text)
                 if isinstance(message, dict):
                     await self._live(message)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # json's own way to say that it is nested too deep
             log.warning("fanout.not_understood", channel=channel, error=type(error).__name__)
         except SQLAlchemyError as error:
             log.error("fanout.failed", channel=channel, error=type(error).__name__)
+        except Exception:  # one message must not close every socket of this process
+            log.exception("fanout.crashed", channel=channel)
 
     async def _live(self, message: Mapping[str, Any]) -> None:
         if "seq" in message:

@@ -72,6 +72,7 @@ def connect(url: str, *, name: str) -> Redis:
             connection_class=kind,
             max_connections=128,
             decode_responses=True,
+            encoding_errors="replace",  # one entry that is no text must not take its reader along, again and again
             client_name=name,
             socket_timeout=5.0,
             socket_connect_timeout=2.0,

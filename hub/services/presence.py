@@ -44,6 +44,7 @@ class Presence:
         node, people = message.get("presence"), message.get("people")
         if not isinstance(node, str) or node == self._node or not isinstance(people, dict):
             return
+        people = {user: unit for user, unit in people.items() if isinstance(unit, str)}
         before = self._others.get(node, ({}, 0))[0]
         self._others[node] = (people, self._clock())
         if people != before:
