@@ -294,6 +294,8 @@ def drill_score(
     """Compute a run's score from the log, with the events that prove each item. Same log, same bytes."""
     from hub import offline
 
+    if language not in ("zh", "en"):
+        fail(Invalid("language.unknown", "--language is zh or en"))
     sheet, text = ask(settled(data=data), lambda ctx: offline.score_run(ctx, run, language))
     if as_json:
         sys.stdout.buffer.write(sheet)

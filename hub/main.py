@@ -72,10 +72,11 @@ async def serve(settings: Settings, tls: Tls | None, announce: Callable[[float],
         await connect(settings.redis, name="supervisor").aclose()  # opens nothing: a URL that is none is said here
         if not settings.redis_url:
             redis_server.prepare(settings)
+        processes = children(settings, tls)
         stop = stop_event()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(keep(child), name=child.name) for child in children(settings, tls)]
+                tasks = [group.create_task(keep(child), name=child.name) for child in processes]
                 tasks.append(group.create_task(_say_ready(settings, tls, started, announce)))
                 await stop.wait()
                 for task in tasks:
