@@ -41,7 +41,7 @@ soak: $(VENV)/.dev ## long loads and fuzzing (hours are the user's to give: SECO
 
 bench: $(VENV)/.dev ## every benchmark, quick form
 	@for file in tests/bench/*.py; do name=$$(basename $$file .py); \
-	  case $$name in __init__|common|*_client) continue;; esac; $(BIN)/python -m tests.bench.$$name --quick; done
+	  case $$name in __init__|common|report|*_client|*_process) continue;; esac; $(BIN)/python -m tests.bench.$$name --quick; done
 
 console: console/dist/index.html ## build the console
 

@@ -104,7 +104,7 @@ class Description(_Attributes):
     def bundle(self) -> tuple[str, ...]:
         """The mids of the first BUNDLE group (RFC 9143), empty when there is none."""
         for group in self.values("group"):
-            semantics, *mids = group.split()
+            semantics, *mids = group.split() or ("",)
             if semantics == "BUNDLE":
                 return tuple(mids)
         return ()

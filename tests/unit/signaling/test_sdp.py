@@ -90,3 +90,8 @@ def test_a_mangled_offer_is_a_description_or_an_error(data: st.DataObject) -> No
             media.formats()
     except SdpError:
         pass
+
+
+def test_a_group_that_names_nothing_is_no_bundle() -> None:
+    text = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:\r\na=group:BUNDLE 0\r\n"
+    assert parse(text).bundle() == ("0",)
