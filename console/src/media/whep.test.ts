@@ -57,6 +57,13 @@ class FakePeer {
   close(): void {
     this.closed = true
   }
+  readonly transport: { state: string; onstatechange: (() => void) | null } = { state: 'connected', onstatechange: null }
+  getReceivers(): { transport: object }[] {
+    return [{ transport: this.transport }]
+  }
+  getSenders(): { transport: object }[] {
+    return []
+  }
 }
 
 const ended: (string | null)[] = []
@@ -214,6 +221,18 @@ describe('WhepPlayer', () => {
     await play(1)
     peer().iceConnectionState = 'failed'
     peer().oniceconnectionstatechange?.()
+    expect(one.view).toMatchObject({ phase: 'lost', reason: 'player.connection' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(FakePeer.made).toHaveLength(2)
+    one.stop()
+  })
+
+  it.each(['closed', 'failed'])('knows by the transport (%s) that the relay ended it, and asks anew', async (state) => {
+    const one = player()
+    one.start()
+    await play(1)
+    peer().transport.state = state
+    peer().transport.onstatechange?.()
     expect(one.view).toMatchObject({ phase: 'lost', reason: 'player.connection' })
     await vi.advanceTimersByTimeAsync(1_000)
     expect(FakePeer.made).toHaveLength(2)

@@ -7,6 +7,7 @@ import { endSession, exchange, type Exchanged } from './exchange'
 import { judge, LIMITS, step, type Limits, type Phase, type PhaseEvent } from './phase'
 import { Progress } from './progress'
 import { readStats, type Counters, type Stats } from './stats'
+import { whenTransportEnds } from './transport'
 
 export interface View {
   phase: Phase
@@ -136,6 +137,9 @@ export class WhepPlayer extends Emitter<WhepEvents> {
       }
       this.session = session
       await pc.setRemoteDescription({ type: 'answer', sdp: answer })
+      whenTransportEnds(pc, () => {
+        if (this.pc === pc) this.fail('player.connection')
+      })
     } catch (error) {
       if (this.pc === pc) this.fail(error)
     }

@@ -3,6 +3,7 @@ import { Backoff } from '@/wire/backoff'
 import { Emitter } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
 import { endSession, exchange, type Exchanged } from './exchange'
+import { whenTransportEnds } from './transport'
 
 export type PublishPhase = 'idle' | 'connecting' | 'live' | 'lost'
 
@@ -90,6 +91,9 @@ export class WhipPublisher extends Emitter<{ change: Publishing }> {
       }
       this.session = session
       await pc.setRemoteDescription({ type: 'answer', sdp: answer })
+      whenTransportEnds(pc, () => {
+        if (this.pc === pc) this.fail('player.connection')
+      })
     } catch (error) {
       if (this.pc === pc) this.fail(error)
     }

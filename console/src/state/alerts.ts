@@ -2,6 +2,7 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 import { translate } from '@/i18n'
 import { sound } from '@/ui/sound'
+import { cameraOf } from '@/ui/words'
 import { hub } from '@/wire/hub'
 import type { Off } from '@/wire/emitter'
 import type { Alert, AlertState, Incident, Severity } from '@/wire/types'
@@ -55,7 +56,7 @@ export const useAlerts = defineStore('alerts', () => {
     spoken.value = translate('alerts.spoken', {
       severity: translate(`severity.${first.severity}`),
       rule: first.rule_name,
-      camera: first.camera_name,
+      camera: cameraOf(first),
     })
   }
 

@@ -4,7 +4,7 @@ import type { Alert, Camera, Incident } from '@/wire/types'
 
 /** What the conference is to be about; every part may be missing. */
 export interface ConferenceSubject {
-  alert?: Pick<Alert, 'id' | 'camera' | 'camera_name' | 'rule_name' | 'incident' | 'unit'> | null
+  alert?: Pick<Alert, 'id' | 'camera' | 'camera_name' | 'camera_name_en' | 'rule_name' | 'incident' | 'unit' | 'run'> | null
   incident?: Pick<Incident, 'id' | 'title' | 'cameras'> | null
   camera?: Pick<Camera, 'id' | 'name'> | null
 }

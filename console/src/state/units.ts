@@ -4,6 +4,12 @@ import { label } from '@/ui/words'
 import { hub } from '@/wire/hub'
 import type { Unit } from '@/wire/types'
 
+/** A unit's name in the language in force; the hub's own word until the units are known. */
+export function useUnitName(): (of: { unit: string; unit_name: string }) => string {
+  const units = useUnits()
+  return (of) => (units.byId.has(of.unit) ? units.nameOf(of.unit) : of.unit_name)
+}
+
 /** The tree of units; fetched once a session. */
 export const useUnits = defineStore('units', () => {
   const items = ref<Unit[]>([])

@@ -22,7 +22,7 @@ export function isTyping(target: EventTarget | null): boolean {
 }
 
 export function dialogOpen(): boolean {
-  return [...document.querySelectorAll<HTMLElement>('.el-overlay, [role="dialog"][aria-modal="true"]')].some(
+  return [...document.querySelectorAll<HTMLElement>('.el-overlay, .el-image-viewer__wrapper, [role="dialog"][aria-modal="true"]')].some(
     (element) => element.style.display !== 'none' && element.getClientRects().length > 0,
   )
 }

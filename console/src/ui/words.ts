@@ -25,6 +25,11 @@ export function reasonWords(reason: string | null | undefined): string {
   return wordsOfId(reason) ?? translate('source.failed')
 }
 
+/** The name of the camera that an alert tells of, in the language in force. */
+export function cameraOf(alert: { camera_name: string; camera_name_en?: string | null }): string {
+  return label({ name: alert.camera_name, name_en: alert.camera_name_en ?? null })
+}
+
 /** The name of a thing in the language in force: `name_en` where there is one. */
 export function label(thing: { name: string; name_en?: string | null }): string {
   return language() === 'en' && thing.name_en ? thing.name_en : thing.name

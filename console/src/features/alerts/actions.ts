@@ -8,6 +8,7 @@ import { useSession } from '@/state/session'
 import { useWall } from '@/state/wall'
 import { askText } from '@/ui/confirm'
 import { attempt, toast } from '@/ui/toast'
+import { cameraOf } from '@/ui/words'
 import { hub } from '@/wire/hub'
 import type { Alert } from '@/wire/types'
 
@@ -31,7 +32,7 @@ export function useAlertActions() {
   }))
 
   function named(alert: Alert): { rule: string; camera: string } {
-    return { rule: alert.rule_name, camera: alert.camera_name }
+    return { rule: alert.rule_name, camera: cameraOf(alert) }
   }
 
   async function once(alert: Alert, action: () => Promise<void>): Promise<void> {
@@ -94,7 +95,7 @@ export function useAlertActions() {
   }
 
   function call(alert: Alert): void {
-    if (may.value.call) start.open({ alert, camera: { id: alert.camera, name: alert.camera_name } })
+    if (may.value.call) start.open({ alert, camera: { id: alert.camera, name: cameraOf(alert) } })
   }
 
   function view(alert: Alert): void {

@@ -45,6 +45,11 @@ export function counts(conference: Conference): { present: number; ringing: numb
   return { present: of(present), ringing: of((member) => member.state === 'ringing'), absent: of(absent) }
 }
 
+/** Whether this seat is one to go (back) into: taken on this or another terminal of mine, or left by me. */
+export function returnable(seat: Member | null, me: { id: string }): boolean {
+  return seat !== null && (present(seat) || (seat.user === me.id && seat.state === 'left'))
+}
+
 /** My own seat: by person (one that is in before one that was left), else the one of my unit that nobody has taken. */
 export function seatOf(conference: Conference, me: { id: string; unit: string }): Member | null {
   const mine = conference.members.filter((member) => member.user === me.id)

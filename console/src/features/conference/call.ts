@@ -8,7 +8,7 @@ import { ApiError } from '@/wire/http'
 import { hub } from '@/wire/hub'
 import type { ClientMessage } from '@/wire/messages'
 import type { Conference, NewConference } from '@/wire/types'
-import { onStage, present, seatOf } from './board'
+import { onStage, present, returnable, seatOf } from './board'
 import { incoming } from './incoming'
 import { outgoing } from './outgoing'
 import { useRings } from './rings'
@@ -77,6 +77,7 @@ export const useCall = defineStore('call', () => {
     const lostSeat = before !== null && present(before) && !(seat.value && present(seat.value))
     if (!seat.value || lostSeat) {
       finish(null)
+      remember(next)
       toast.warn(translate('conference.page.seatLost', { title: next.title }))
       return
     }
@@ -100,7 +101,7 @@ export const useCall = defineStore('call', () => {
   function remember(other: Conference): void {
     const mine = session.me ? seatOf(other, session.me) : null
     const rest = waiting.value.filter((one) => one.id !== other.id)
-    waiting.value = !other.ended_at && mine && present(mine) ? [...rest, other] : rest
+    waiting.value = !other.ended_at && session.me && returnable(mine, session.me) ? [...rest, other] : rest
   }
 
   function take(next: Conference): void {
@@ -124,6 +125,18 @@ export const useCall = defineStore('call', () => {
       }
     }
     await devices
+  }
+
+  /** Whether I left it: then I am not waited for, but may come back. */
+  function wasLeft(other: Conference): boolean {
+    const mine = session.me ? seatOf(other, session.me) : null
+    return mine !== null && !present(mine)
+  }
+
+  /** Go into a running conference, taking again the seat that was left. */
+  async function comeBack(other: Conference): Promise<void> {
+    if (wasLeft(other)) rings.answer(other.id, true)
+    await enter(other.id)
   }
 
   async function answer(id: string): Promise<void> {
@@ -224,6 +237,8 @@ export const useCall = defineStore('call', () => {
     into,
     answer,
     enter,
+    comeBack,
+    wasLeft,
     start,
     leave,
     retryDevices,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Conference, Member, MemberState } from '@/wire/types'
-import { absent, boardOrder, boardState, counts, onStage, present, seatOf } from './board'
+import { absent, boardOrder, boardState, counts, onStage, present, returnable, seatOf } from './board'
 import { openDevices, type Platform } from './devices'
 import { Floor, loudness } from './levels'
 
@@ -34,6 +34,7 @@ function conference(...members: Member[]): Conference {
     ended_at: null,
     stage: null,
     stage_name: null,
+    stage_name_en: null,
     members,
   }
 }
@@ -49,6 +50,15 @@ describe('the member board', () => {
   it('puts those who need somebody before those who are here', () => {
     const all = [member('a', 'joined'), member('b', 'missed'), member('c', 'ringing')]
     expect(boardOrder(all, 0).map((one) => one.id)).toEqual(['c', 'b', 'a'])
+  })
+
+  it('offers the way back to who left, not to who declined or whose colleague left', () => {
+    const me = { id: 'me' }
+    expect(returnable(member('a', 'left', { user: 'me', host: true }), me)).toBe(true)
+    expect(returnable(member('a', 'joined', { user: 'me' }), me)).toBe(true)
+    expect(returnable(member('a', 'left', { user: 'other' }), me)).toBe(false)
+    expect(returnable(member('a', 'declined'), me)).toBe(false)
+    expect(returnable(null, me)).toBe(false)
   })
 
   it('counts everybody once', () => {

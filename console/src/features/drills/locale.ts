@@ -8,6 +8,12 @@ export const zh = {
     scenariosNoneReader: '还没有脚本。由演练组织者上传。',
     runsNone: '还没有演练。选一个脚本，点“计划演练”。',
     runsNoneReader: '还没有演练。组织者开始后会出现在这里。',
+    belongs: {
+      label: '所属演练',
+      none: '实战，不属于演练',
+      hint: '演练进行中：归入演练的才计入评分。',
+      fixed: '此告警属于演练，由它开始的都归入演练。',
+    },
     injects: '{n} 个情景',
     items: '{n} 个评分项',
     units: '参演 {n} 个单位',
@@ -155,6 +161,12 @@ export const zh = {
 
 export const en: typeof zh = {
   drills: {
+    belongs: {
+      label: 'Drill',
+      none: 'A real matter, no drill',
+      hint: 'A drill is running: only what belongs to it counts for the score.',
+      fixed: 'This alert belongs to the drill, and so does what it starts.',
+    },
     title: 'Drills',
     band: 'DRILL',
     scenarios: 'Scenarios',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Order, OrderState, OrderStep } from '@/wire/types'
 import { megabytes, MOST_BYTES, wrongPicture } from './picture'
-import { byUrgency, commanderGroup, due, grouped, isLate, STATIONS, stations, UNIT_GROUPS, unitGroup } from './steps'
+import { byUrgency, commanderGroup, due, grouped, isLate, returnedWith, said, STATIONS, stations, UNIT_GROUPS, unitGroup } from './steps'
 
 const T = 1_000_000
 
@@ -28,7 +28,22 @@ function order(state: OrderState, steps: OrderStep[] = [], more: Partial<Order> 
   }
 }
 
-const step = (state: OrderState, at: number): OrderStep => ({ state, at, by_name: '李' })
+const step = (state: OrderState, at: number, comment = ''): OrderStep => ({ state, at, by_name: '李', comment })
+
+describe('what was said to an order', () => {
+  const steps = [step('feedback', T + 2), step('returned', T + 9, '补一张现场照片')]
+  const report = { id: 'fb-1', at: T + 2, by_name: '王', text: '已到场', picture: null }
+
+  it('tells the unit why its feedback was sent back, as long as that stands', () => {
+    expect(returnedWith(order('returned', steps))).toBe('补一张现场照片')
+    expect(returnedWith(order('feedback', [...steps, step('feedback', T + 20)]))).toBe('')
+  })
+
+  it('lists reports and reviews together, newest first', () => {
+    const lines = said(order('returned', steps, { feedback: [report] }))
+    expect(lines.map((line) => [line.kind, line.text])).toEqual([['returned', '补一张现场照片'], ['feedback', '已到场']])
+  })
+})
 
 describe('stations of an order', () => {
   it('are always the same six, whatever the state', () => {

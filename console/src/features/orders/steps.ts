@@ -119,3 +119,28 @@ export function grouped<G extends string>(
     .filter((section) => section.orders.length > 0)
 }
 
+/** Why the feedback that is to be given anew was sent back; '' when none is. */
+export function returnedWith(order: Order): string {
+  if (order.state !== 'returned') return ''
+  return order.steps.findLast((step) => step.state === 'returned')?.comment ?? ''
+}
+
+export interface Said {
+  id: string
+  kind: 'feedback' | 'returned' | 'reviewed'
+  at: number
+  by: string | null
+  text: string
+  picture: string | null
+}
+
+/** What was reported and what was said to it, newest first. */
+export function said(order: Order): Said[] {
+  const reports = order.feedback.map<Said>((one) => ({ ...one, kind: 'feedback', by: one.by_name }))
+  const reviews = order.steps.flatMap<Said>(({ state, at, by_name, comment }, place) =>
+    state === 'returned' || state === 'reviewed'
+      ? [{ id: `step-${String(place)}`, kind: state, at, by: by_name, text: comment, picture: null }]
+      : [],
+  )
+  return [...reports, ...reviews].sort((a, b) => b.at - a.at)
+}
