@@ -21,6 +21,7 @@ log: Final = structlog.get_logger(__name__)
 
 MAX_STREAMS: Final = 4_096
 MAX_MEMBERS: Final = 512
+MAX_SESSIONS_OF_ONE: Final = 64  # a wall of sixteen and the largest conference, with room to load the page again
 
 
 @dataclass
@@ -107,13 +108,17 @@ class Streams:
     # sessions ---------------------------------------------------------------------------------------
 
     async def whep(self, id: str, offer: OfferIn) -> AnswerOut:
-        """Let a viewer in; never waits for the source. Raises NotFound ``stream.unknown`` and what the peers raise."""
+        """Let a viewer in; never waits for the source.
+
+        Raises NotFound ``stream.unknown``, TooMany ``relay.full``, and what the peers raise.
+        """
         if (feed := self._feeds.get(id)) is not None:
             stream = feed.stream
         elif (member := self._members.get(id)) is not None:
             stream = member.stream
         else:
             raise _unknown(id)
+        self._need_room(offer.owner)
         answer = await self._peers.whep(
             stream, offer.sdp, owner=offer.owner, label=offer.label, on_end=self._ended(id, offer.owner)
         )
@@ -123,6 +128,7 @@ class Streams:
         """Let a publisher in; the stream comes into being. Raises Conflict ``stream.is_camera``, TooMany."""
         if id in self._feeds:
             raise Conflict("stream.is_camera", "a camera is pulled, not published")
+        self._need_room(offer.owner)
         member = self._members.get(id)
         fresh = member is None
         if member is None:
@@ -147,6 +153,11 @@ class Streams:
         member.session = answer.session_id
         self._changed(id)
         return AnswerOut(sdp=answer.sdp, session=answer.session_id)
+
+    def _need_room(self, owner: str) -> None:
+        """Nobody takes the places of all others. Raises TooMany ``relay.full``."""
+        if sum(session.owner == owner for session in self._peers.sessions) >= MAX_SESSIONS_OF_ONE:
+            raise TooMany("relay.full", f"one sign-in has at most {MAX_SESSIONS_OF_ONE} sessions on a relay")
 
     async def end_session(self, session: str) -> None:
         """Raises NotFound ``session.unknown``."""
