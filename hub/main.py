@@ -7,7 +7,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what only one role needs is imported by that role: the rela
 
 READY_S: Final = 180.0  # a first `sharpeyes demo` without `make` encodes its films meanwhile
 POLL_S: Final = 0.1
+LAST_TO_END: Final = frozenset({"redis", "demo-cameras"})
 
 log = structlog.get_logger("main")
 
@@ -79,13 +80,23 @@ async def serve(settings: Settings, tls: Tls | None, announce: Callable[[float],
                 tasks = [group.create_task(keep(child), name=child.name) for child in processes]
                 tasks.append(group.create_task(_say_ready(settings, tls, started, announce)))
                 await stop.wait()
-                for task in tasks:
-                    task.cancel()
+                await end_in_order(tasks)
         except BaseExceptionGroup as failed:
             names = ", ".join(str(error) for error in leaves(failed) if isinstance(error, ChildFailed))
             if not names:
                 raise
             raise Unavailable("child.failed", f"The hub ends: {names} cannot run (the reason stands above)") from None
+
+
+async def end_in_order(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what uses others before what is used, so that nobody mourns a camera or a bus on the way out."""
+    used = [task for task in tasks if task.get_name() in LAST_TO_END]
+    users = [task for task in tasks if task not in used]
+    for some in (users, used):
+        for task in some:
+            task.cancel()
+        if some:
+            await asyncio.wait(some)
 
 
 def stop_event() -> asyncio.Event:

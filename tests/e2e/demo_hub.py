@@ -136,9 +136,10 @@ def demo_hub(**environment: str) -> Iterator[DemoHub]:
             process.wait()
             raise
         finally:
-            logs = os.environ.get("E2E_KEEP_DATA")
-            if not logs:
+            if not os.environ.get("E2E_KEEP_DATA"):
                 shutil.rmtree(data, ignore_errors=True)
+        assert process.returncode == 0
+        assert not [pid for pid in hub.children if Path(f"/proc/{pid}").exists()], "a child was left"
 
 
 async def _until_ready(hub: DemoHub) -> None:
