@@ -10,13 +10,13 @@ from hub.domain.errors import IllegalTransition
 S, M = MemberState, MemberMove
 
 EXPECTED = """
-              ring      answer    decline   miss      media     leave     end
-    ringing   -         answered  declined  missed    -         -         left
-    answered  -         -         -         -         joined    left      left
-    joined    -         -         -         -         joined    left      left
-    declined  ringing   -         -         -         -         -         declined
-    missed    ringing   -         -         -         -         -         missed
-    left      ringing   -         -         -         -         -         left
+              ring      answer    decline   miss      media     leave     return    end
+    ringing   -         answered  declined  missed    -         -         -         left
+    answered  -         -         -         -         joined    left      -         left
+    joined    -         -         -         -         joined    left      -         left
+    declined  ringing   -         -         -         -         -         -         declined
+    missed    ringing   -         -         -         -         -         -         missed
+    left      ringing   -         -         -         -         -         answered  left
 """
 
 
