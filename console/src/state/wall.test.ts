@@ -118,6 +118,12 @@ describe('useWall', () => {
     expect([other.layout, other.visible[4], other.tree]).toEqual([4, undefined, true])
   })
 
+  it('shows the only camera of a department alone', () => {
+    const wall = wallOf()
+    wall.fill(['a'])
+    expect([wall.layout, wall.visible]).toEqual([1, ['a']])
+  })
+
   it('fills a fresh wall once, and never one that was used', () => {
     const wall = wallOf()
     wall.fill(['a', 'b'])

@@ -158,6 +158,7 @@ export const useWall = defineStore('wall', () => {
   /** On the first visit: fill the visible tiles, so that a newcomer sees pictures. */
   function fill(cameras: string[]): void {
     if (!fresh.value || cameras.length === 0) return
+    if (cameras.length === 1) layout.value = 1 // a department with one camera needs no empty tiles
     tiles.value = Array.from({ length: MOST }, (_, at) => (at < layout.value ? (cameras[at] ?? null) : null))
     touch()
   }

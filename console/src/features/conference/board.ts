@@ -5,12 +5,12 @@ export type BoardState = MemberState | 'silent'
 
 const SILENT_AFTER = 8_000 // ms between answering and media before the board calls a member silent
 
-/** A member's state as people read it: answered long ago and without media is silent. */
+/** A member's state as people read it: answered long ago and without media is silent, and so is one whose media ended. */
 export function boardState(member: Member, now: number): BoardState {
   if (member.state === 'answered' && !member.publishing && now - (member.answered_at ?? now) > SILENT_AFTER) {
     return 'silent'
   }
-  return member.state
+  return member.state === 'joined' && !member.publishing ? 'silent' : member.state
 }
 
 const ORDER: Readonly<Record<BoardState, number>> = {

@@ -101,7 +101,8 @@ export const useCall = defineStore('call', () => {
   function remember(other: Conference): void {
     const mine = session.me ? seatOf(other, session.me) : null
     const rest = waiting.value.filter((one) => one.id !== other.id)
-    waiting.value = !other.ended_at && session.me && returnable(mine, session.me) ? [...rest, other] : rest
+    const mayGoIn = !other.ended_at && session.me && returnable(mine, session.me)
+    waiting.value = (mayGoIn ? [...rest, other] : rest).sort((a, b) => b.opened_at - a.opened_at)
   }
 
   function take(next: Conference): void {

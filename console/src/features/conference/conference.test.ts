@@ -45,10 +45,12 @@ describe('the member board', () => {
     expect(boardState(one, 2_000)).toBe('answered')
     expect(boardState(one, 20_000)).toBe('silent')
     expect(boardState({ ...one, publishing: true }, 20_000)).toBe('answered')
+    expect(boardState(member('b', 'joined', { publishing: true }), 20_000)).toBe('joined')
+    expect(boardState(member('b', 'joined'), 20_000)).toBe('silent')
   })
 
   it('puts those who need somebody before those who are here', () => {
-    const all = [member('a', 'joined'), member('b', 'missed'), member('c', 'ringing')]
+    const all = [member('a', 'joined', { publishing: true }), member('b', 'missed'), member('c', 'ringing')]
     expect(boardOrder(all, 0).map((one) => one.id)).toEqual(['c', 'b', 'a'])
   })
 
