@@ -28,6 +28,8 @@ describe('guard', () => {
     expect(homeOf(person('log.read', 'system.read').can)).toBe('log')
     expect(homeOf(person('user.manage', 'system.read').can)).toBe('users')
     expect(homeOf(person().can)).toBe('tour')
+    expect(homeOf(person('conference.join', 'order.read', 'order.answer').can)).toBe('orders')
+    expect(homeOf(person('incident.read', 'order.read', 'drill.read').can)).toBe('drills')
   })
 
   it('never sends anybody round in circles', () => {

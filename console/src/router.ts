@@ -37,6 +37,9 @@ export const NAV: readonly NavItem[] = pages.flatMap((page) =>
 
 /** The first page that this person may see. */
 export function homeOf(can: (right: Right) => boolean): string {
+  // who looks at no camera comes to act on orders, or to judge a drill
+  if (!can('camera.watch') && can('order.answer')) return 'orders'
+  if (!can('camera.watch') && can('drill.read')) return 'drills'
   return NAV.find((item) => can(item.right))?.name ?? 'tour'
 }
 

@@ -27,8 +27,13 @@ export const useLink = defineStore('link', () => {
     now.value = Date.now() + offset.value
   }, 500)
 
+  const wasOpen = ref(false)
+  /** What is shown was fetched over a line that is down now, whether or not it is being dialled again. */
+  const stale = computed(() => wasOpen.value && state.value !== 'open')
+
   socket.on('state', (to) => {
     state.value = to
+    if (to !== 'connecting' && to !== 'waiting') wasOpen.value = to === 'open'
     if (to === 'waiting') {
       rtt.value = null
       void recheck()
@@ -88,5 +93,5 @@ export const useLink = defineStore('link', () => {
     rtt.value = null
   }
 
-  return { state, rtt, offset, now, presence, quality, on, onEvent, onReady, send, start, stop }
+  return { state, rtt, offset, now, presence, quality, stale, on, onEvent, onReady, send, start, stop }
 })

@@ -44,8 +44,8 @@ export class HubSocket extends Emitter<SocketEvents> {
       url: () => socketUrl(),
       open: (url) => new WebSocket(url),
       now: () => Date.now(),
-      pingEvery: 5_000,
-      deadAfter: 15_000,
+      pingEvery: 3_000,
+      deadAfter: 8_000,
       backoff: new Backoff(500, 10_000),
       ...options,
     }

@@ -8,6 +8,7 @@ export const zh = {
     scenariosNoneReader: '还没有脚本。由演练组织者上传。',
     runsNone: '还没有演练。选一个脚本，点“计划演练”。',
     runsNoneReader: '还没有演练。组织者开始后会出现在这里。',
+    nothing_scored: '无可计分项',
     live: { waiting: '演练进行中，尚未立案', hint: '值班指挥长立案并归入本演练后，会商、指令、反馈会逐条出现在这里。' },
     belongs: {
       label: '所属演练',
@@ -162,6 +163,7 @@ export const zh = {
 
 export const en: typeof zh = {
   drills: {
+    nothing_scored: 'nothing to score',
     live: { waiting: 'Running; no incident yet', hint: 'Once the commander opens an incident that belongs to this drill, calls, orders and feedback appear here one by one.' },
     belongs: {
       label: 'Drill',

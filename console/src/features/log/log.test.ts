@@ -52,6 +52,12 @@ describe('a sentence', () => {
     expect(say('order.overdue', { step: 'feedback', due_at: 1 })).toContain('反馈时限')
   })
 
+  it("gives the hub's own reasons in the reader's language, and a person's as they were written", () => {
+    expect(say('conference.ended', { by: 'system', reason: 'everybody left' }, { byName: null })).toBe('系统结束会商，理由：所有人都已离开')
+    expect(say('conference.ended', { by: 'u', reason: 'ended by the host' })).not.toContain('ended')
+    expect(say('alert.dismissed', { by: 'u', reason: 'lost' })).toContain('lost')
+  })
+
   it('says that content was erased', () => {
     expect(say('order.feedback', null)).toContain('清除')
   })

@@ -119,12 +119,26 @@ function person(t: Translate, event: LogEvent, names: Names): string {
   return t('log.unknownPerson', { id: by })
 }
 
+// What the hub itself gives as a reason, hub/services/conferences.py; '' needs no words.
+const GIVEN: Readonly<Record<string, string>> = {
+  'everybody left': 'log.given.everybodyLeft',
+  'ended by the host': '',
+  lost: 'log.given.lost',
+}
+
+/** A person's own words as they are; the hub's in the reader's language. */
+function reasonOf(t: Translate, event: LogEvent): string {
+  const reason = text(event.data?.reason)
+  const key = event.kind.startsWith('conference.') ? GIVEN[reason] : undefined
+  return key === undefined ? reason : key && t(key)
+}
+
 /** One sentence in the reader's language, without raw data. */
 export function sentence(t: Translate, event: LogEvent, names: Names): string {
   if (!KNOWN.has(event.kind)) return t('log.says.unknown', { kind: event.kind })
   if (event.data === null) return kindWord(t, event.kind) + t('log.erased')
   const said = t(`log.says.${variant(event)}`, parameters(t, event, names))
-  const reason = text(event.data?.reason)
+  const reason = reasonOf(t, event)
   const comment = text(event.data?.comment)
   const picture = event.kind === 'order.feedback' && event.data?.picture_sha256 ? t('log.withPicture') : ''
   return said + picture + (reason ? t('log.because', { reason }) : '') + (comment ? t('log.comment', { comment }) : '')
