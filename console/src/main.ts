@@ -7,9 +7,11 @@ import '@/styles/base.css'
 import App from '@/App.vue'
 import { i18n } from '@/i18n'
 import { createConsoleRouter } from '@/router'
+import { installEscape } from '@/ui/escape'
 
 const app = createApp(App)
 app.use(createPinia())
 app.use(i18n)
 app.use(createConsoleRouter())
+installEscape()
 app.mount('#app')

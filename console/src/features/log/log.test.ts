@@ -64,6 +64,7 @@ describe('a sentence', () => {
 
   it('calls the hub itself the system, and a person without a name by id', () => {
     expect(say('conference.ended', { by: 'system' }, { byName: null })).toBe('系统结束会商')
+    expect(sentence((key, params) => i18n.global.t(key, params ?? {}, { locale: 'en' }), { kind: 'conference.ended', ref: 'x', data: { by: 'system' } }, { ...names, byName: '系统' })).not.toContain('系统')
     expect(say('conference.ended', { by: 'user-9' }, { byName: null })).toBe('用户 user-9结束会商')
   })
 })

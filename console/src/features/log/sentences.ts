@@ -111,9 +111,10 @@ function plain(data: Record<string, unknown>, keys: readonly string[]): Record<s
 }
 
 function person(t: Translate, event: LogEvent, names: Names): string {
-  if (names.byName) return names.byName
   const by = text(event.data?.by)
-  if (by === '' || by === 'system') return t('log.system')
+  if (by === 'system') return t('log.system') // the hub's own name for itself is Chinese
+  if (names.byName) return names.byName
+  if (by === '') return t('log.system')
   const username = text(event.data?.username)
   if (event.kind === 'account.signed_in' && username) return username
   return t('log.unknownPerson', { id: by })
