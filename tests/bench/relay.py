@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import structlog
 
-from hub.demo.rtsp_server import CameraFile, RtspServer
+from hub.demo.rtsp_camera import CameraFile
+from hub.demo.rtsp_server import RtspServer
 from tests.bench.common import arguments, percentile, show
 from tests.bench.light_client import LightViewer
 from tests.bench.relay_process import WARM, film

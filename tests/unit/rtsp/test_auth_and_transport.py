@@ -64,7 +64,7 @@ def test_any_authorization_text_is_answered_without_a_crash(text: str) -> None:
 def test_transport_of_ffmpeg_and_of_players_is_read() -> None:
     assert parse_transports("RTP/AVP/TCP;unicast;interleaved=0-1") == [Transport(True, True, (0, 1))]
     assert parse_transports("RTP/AVP;multicast;client_port=1-2, RTP/AVP/TCP;interleaved=4") == [
-        Transport(False, False, None),
+        Transport(False, False, None, client_port=(1, 2)),
         Transport(True, True, (4, 5)),
     ]
 
