@@ -1,7 +1,7 @@
 """Offers and answers of WHIP (RFC 9725) and WHEP: what a client offered, what an ICE-lite, DTLS-passive peer says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from signaling.sdp import Description, Format, Media, SdpError, parse
@@ -9,7 +9,17 @@ from signaling.sdp import Description, Format, Media, SdpError, parse
 MAX_FINGERPRINTS: Final = 8
 _ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
-_FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
+_FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
+MID, RID, REPAIRED_RID = "mid", "rid", "repaired-rid"
+SEND_TIME, TRANSPORT, LEVEL = "abs-send-time", "transport-cc", "audio-level"
+EXTENSIONS: Final[Mapping[str, str]] = {
+    MID: "urn:ietf:params:rtp-hdrext:sdes:mid",
+    RID: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+    REPAIRED_RID: "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+    SEND_TIME: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    TRANSPORT: "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    LEVEL: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,14 @@ class Section:
     direction: str
     formats: tuple[Format, ...]
     usable: bool
+    extensions: Mapping[str, int] = field(default_factory=dict)  # names of ours (MID ...) to ids of theirs
+    rids: tuple[str, ...] = ()  # of simulcast that the client sends
+    repairs: Mapping[int, int] = field(default_factory=dict)  # SSRC of a retransmission stream to the repaired one
+
+    def rtx(self, chosen: Format) -> int | None:
+        """The payload type that retransmits a chosen format (RFC 4588 §8.6), ``None`` when there is none."""
+        fits = (f for f in self.formats if f.encoding == "rtx" and f.clock_rate == chosen.clock_rate)
+        return next((f.payload_type for f in fits if f.parameter("apt") == str(chosen.payload_type)), None)
 
     def choose(self, codec: str) -> Format | None:
         """The payload type that fits a codec ("h264" …) best, ``None`` when the client did not offer it."""
@@ -50,6 +68,12 @@ class Track:
 
     format: Format
     ssrc: int | None
+    rtx: int | None = None  # payload type of retransmissions
+    rtx_ssrc: int | None = None  # ours, when we send
+    extensions: Mapping[str, int] = field(default_factory=dict)
+    feedback: tuple[str, ...] = ()  # beyond NACK and key frame requests: "transport-cc", "goog-remb"
+    rids: tuple[str, ...] = ()
+    repeats: bool = True  # lost packets may be asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +132,18 @@ def read_offer(text: str) -> Offer:
         formats = media.formats() if usable else ()
         sections.append(
             Section(
-                index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable
+                index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable,
+                _extensions(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
             )
         )  # fmt: skip
     return Offer(ufrag, pwd, prints, tuple(sections))
+
+
+def _extensions(media: Media) -> dict[str, int]:
+    """What we know of the section's header extensions; ids above 14 would need the two-byte form."""
+    offered = media.extensions()
+    ids = {name: offered[uri] for name, uri in EXTENSIONS.items() if uri in offered}
+    return {name: id for name, id in ids.items() if id < 15}
 
 
 def _live(media: Media) -> bool:
@@ -142,7 +174,7 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     name = {"opus": "opus"}.get(fmt.encoding, fmt.encoding.upper())
     address = local.addresses[0]
     lines = [
-        f"m={section.kind} {local.port} {section.protocol} {pt}",
+        f"m={section.kind} {local.port} {section.protocol} {pt}" + (f" {track.rtx}" if track.rtx is not None else ""),
         f"c=IN {'IP6' if ':' in address else 'IP4'} {address}",
         f"a=mid:{section.mid}",
         f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}",
@@ -153,7 +185,9 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     ]  # fmt: skip
     if fmt.fmtp:
         lines.append(f"a=fmtp:{pt} {fmt.fmtp}")
-    lines += [f"a=rtcp-fb:{pt} {kind}" for kind in _FEEDBACK if kind in fmt.feedback]
+    replies = (*(_FEEDBACK if track.repeats else _FEEDBACK[1:]), *track.feedback)
+    lines += [f"a=rtcp-fb:{pt} {kind}" for kind in replies if kind in fmt.feedback]
+    lines += _extras(track, local, pt)
     if track.ssrc is not None:
         lines += [f"a=msid:{local.stream} {section.kind}", f"a=ssrc:{track.ssrc} cname:{local.cname}"]
     lines += [
@@ -161,3 +195,16 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
         for n, ip in enumerate(local.addresses, 1)
     ]
     return [*lines, "a=end-of-candidates"]
+
+
+def _extras(track: Track, local: Local, pt: int) -> list[str]:
+    """Retransmission, header extensions and layers that were accepted."""
+    lines = []
+    if track.rtx is not None:
+        lines += [f"a=rtpmap:{track.rtx} rtx/{track.format.clock_rate}", f"a=fmtp:{track.rtx} apt={pt}"]
+    lines += [f"a=extmap:{id} {EXTENSIONS[name]}" for name, id in track.extensions.items()]
+    if track.rids:
+        lines += [f"a=rid:{rid} recv" for rid in track.rids] + [f"a=simulcast:recv {';'.join(track.rids)}"]
+    if track.ssrc is not None and track.rtx_ssrc is not None:
+        lines += [f"a=ssrc-group:FID {track.ssrc} {track.rtx_ssrc}", f"a=ssrc:{track.rtx_ssrc} cname:{local.cname}"]
+    return lines

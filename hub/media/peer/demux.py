@@ -1,5 +1,6 @@
 """From datagrams to sessions: what arrives is sorted by its first byte and by where it comes from."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,13 +49,14 @@ class Demux:
         self._directory = directory
         self._totals = counters
         self._clock = clock
+        self._now_us = 0
         self._dirty: set[Publisher] = set()
 
     def readable(self) -> None:
         """Drain the socket. Nothing that arrives can raise out of here."""
         now = self._clock()
         for _ in range(TURNS):
-            count = 0
+            count, self._now_us = 0, time.monotonic_ns() // 1_000
             for slot, size, path in self._inlet.receive():
                 count += 1
                 try:
@@ -128,7 +130,7 @@ class Demux:
         elif session.publisher is not None:
             self._totals.packets_in += 1
             self._totals.bytes_in += size
-            session.publisher.packet(parse_rtp(data), now)
+            session.publisher.packet(parse_rtp(data), now, self._now_us)
             self._dirty.add(session.publisher)
         else:
             self._totals.malformed += 1
