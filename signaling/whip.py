@@ -187,9 +187,7 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
         lines.append(f"a=fmtp:{pt} {fmt.fmtp}")
     replies = (*(_FEEDBACK if track.repeats else _FEEDBACK[1:]), *track.feedback)
     lines += [f"a=rtcp-fb:{pt} {kind}" for kind in replies if kind in fmt.feedback]
-    lines += _extras(track, local, pt)
-    if track.ssrc is not None:
-        lines += [f"a=msid:{local.stream} {section.kind}", f"a=ssrc:{track.ssrc} cname:{local.cname}"]
+    lines += _extras(track, pt) + _sources(track, local, section.kind)
     lines += [
         f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
         for n, ip in enumerate(local.addresses, 1)
@@ -197,14 +195,23 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     return [*lines, "a=end-of-candidates"]
 
 
-def _extras(track: Track, local: Local, pt: int) -> list[str]:
+def _extras(track: Track, pt: int) -> list[str]:
     """Retransmission, header extensions and layers that were accepted."""
-    lines = []
+    lines: list[str] = []
     if track.rtx is not None:
         lines += [f"a=rtpmap:{track.rtx} rtx/{track.format.clock_rate}", f"a=fmtp:{track.rtx} apt={pt}"]
     lines += [f"a=extmap:{id} {EXTENSIONS[name]}" for name, id in track.extensions.items()]
     if track.rids:
         lines += [f"a=rid:{rid} recv" for rid in track.rids] + [f"a=simulcast:recv {';'.join(track.rids)}"]
-    if track.ssrc is not None and track.rtx_ssrc is not None:
-        lines += [f"a=ssrc-group:FID {track.ssrc} {track.rtx_ssrc}", f"a=ssrc:{track.rtx_ssrc} cname:{local.cname}"]
     return lines
+
+
+def _sources(track: Track, local: Local, kind: str) -> list[str]:
+    """What we send, the repaired SSRC in front of the repairing one: Chromium takes the first for the picture."""
+    if track.ssrc is None:
+        return []
+    lines = [f"a=msid:{local.stream} {kind}"]
+    if track.rtx_ssrc is not None:
+        lines.append(f"a=ssrc-group:FID {track.ssrc} {track.rtx_ssrc}")
+    ssrcs = [track.ssrc, *([track.rtx_ssrc] if track.rtx_ssrc is not None else [])]
+    return lines + [f"a=ssrc:{ssrc} cname:{local.cname}" for ssrc in ssrcs]

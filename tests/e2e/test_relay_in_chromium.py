@@ -12,6 +12,7 @@ from hub.domain.clock import system_clock
 from hub.media.peer.server import PeerServer
 from hub.media.stream import Stream
 from tests.integration.media_kit import feeding
+from tests.integration.narrow_path import NarrowPath, narrow_path
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGS = [
@@ -43,6 +44,15 @@ async function publish(name) {
   for (const track of media.getTracks()) pc.addTrack(track, media);
   await pc.setRemoteDescription({type: 'answer', sdp: await whip(await gathered(pc))});
 }
+async function publishLayers(name) {
+  const pc = window[name] = new RTCPeerConnection();
+  const media = await navigator.mediaDevices.getUserMedia({video: {width: 1280, height: 720, frameRate: 20}});
+  pc.addTransceiver(media.getVideoTracks()[0], {direction: 'sendonly', streams: [media], sendEncodings: [
+    {rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150000, scalabilityMode: 'L1T2'},
+    {rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 400000, scalabilityMode: 'L1T2'},
+    {rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1200000, scalabilityMode: 'L1T2'}]});
+  await pc.setRemoteDescription({type: 'answer', sdp: await whip(await gathered(pc))});
+}
 async function stats(name) {
   const found = {};
   for (const item of (await window[name].getStats()).values())
@@ -53,9 +63,10 @@ async function stats(name) {
 
 
 @contextlib.asynccontextmanager
-async def page_of(server: PeerServer, stream: Stream) -> AsyncIterator[Page]:
+async def page_of(server: PeerServer, stream: Stream, path: NarrowPath | None = None) -> AsyncIterator[Page]:
     async def whep(sdp: str) -> str:
-        return (await server.whep(stream, sdp, owner="u-1")).sdp
+        answer = (await server.whep(stream, sdp, owner="u-1")).sdp
+        return answer if path is None else path.rewrite(answer)
 
     async def whip(sdp: str) -> str:
         return (await server.whip(stream, sdp, owner="u-2")).sdp
@@ -83,6 +94,12 @@ async def grows(page: Page, name: str, kind: str, field: str, by: int) -> dict[s
         first = value if first is None else first
         if value - first >= by:
             return found  # type: ignore[no-any-return]  # JSON of the browser
+        await asyncio.sleep(0.1)
+
+
+async def until(page: Page, name: str, field: str, least: int, most: int) -> None:
+    """Wait until a figure of the received video lies within bounds."""
+    while not least <= ((await page.evaluate(f"stats('{name}')")).get("video", {}).get(field) or 0) <= most:
         await asyncio.sleep(0.1)
 
 
@@ -114,6 +131,58 @@ async def test_chromium_publishes_and_is_seen_and_heard() -> None:
             await page.evaluate("watch('v', ['audio', 'video'])")
             await grows(page, "v", "video", "framesDecoded", 30)
             await grows(page, "v", "audio", "packetsReceived", 50)
+        assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
+    finally:
+        await server.close()
+
+
+@pytest.mark.parametrize(("loss", "freezes"), [(0.03, 0.0), (0.10, 3.0)])
+async def test_chromium_mends_losses_by_retransmission(loss: float, freezes: float) -> None:
+    server = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
+    stream = Stream("cam-1", clock=system_clock, expects=("h264",))
+    try:
+        async with (
+            feeding(stream), narrow_path(server.port) as path, page_of(server, stream, path) as page,
+            asyncio.timeout(60),
+        ):  # fmt: skip
+            path.jitter_ms = 50
+            await page.evaluate("watch('a', ['video'])")
+            await grows(page, "a", "video", "framesDecoded", 50)
+            path.loss = loss
+            found = await grows(page, "a", "video", "framesDecoded", 150)
+        assert path.lost > 0
+        assert found["retransmittedPacketsReceived"] > 0
+        assert found["totalFreezesDuration"] <= max(freezes, 1.0)
+        assert server.counters["retransmitted"] > 0
+    finally:
+        await server.close()
+
+
+async def test_chromium_publishes_layers_and_a_viewer_gets_the_one_that_fits_tile_and_path() -> None:
+    server = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
+    stream = Stream("mem-1", clock=system_clock)
+    try:
+        async with narrow_path(server.port) as path, page_of(server, stream, path) as page, asyncio.timeout(90):
+            await page.evaluate("publishLayers('p')")
+            while len([t for t in stream.layers("video") if t.size]) < 3:
+                await asyncio.sleep(0.1)
+            await page.evaluate("watch('v', ['video'])")
+            await until(page, "v", "frameWidth", 1_280, 1_280)
+            (session,) = [s for s in server.sessions if not s.publishes]
+            assert server.want(session.id, 320)
+            await until(page, "v", "frameWidth", 320, 320)
+            assert server.want(session.id, None)
+            await until(page, "v", "frameWidth", 1_280, 1_280)
+            path.rate = 500_000
+            await until(page, "v", "frameWidth", 1, 640)
+            path.rate = None
+            await until(page, "v", "frameWidth", 1_280, 1_280)
+            assert server.pause(session.id)
+            sent = session.senders["video"][1].packets
+            await asyncio.sleep(0.5)
+            assert session.senders["video"][1].packets == sent
+            assert server.resume(session.id)
+            await grows(page, "v", "video", "framesDecoded", 20)
         assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
     finally:
         await server.close()
