@@ -8,7 +8,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Final, Self, TypeAlias
+from typing import Final, Self, TypeAlias, cast
 
 from signaling.rtsp.client import RtspClient
 from signaling.rtsp.describe import Offered, Presentation
@@ -143,9 +143,8 @@ class RtspConnection(asyncio.Protocol):
     # asyncio.Protocol -------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(MAX_UNSENT)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods and is no subclass
+        self._transport.set_write_buffer_limits(MAX_UNSENT)
 
     def data_received(self, data: bytes) -> None:
         for event in self.client.receive(data, self._loop.time()):

@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import pytest
+import uvloop
 
 from hub.demo.rtsp_camera import CameraFile, Faults
 from hub.demo.rtsp_server import RtspServer
@@ -64,6 +65,15 @@ async def test_pictures_come_and_reports_go_back(tmp_path: Path, way: Any) -> No
     assert server.cameras["gate"].asked[-1] == "TEARDOWN"
     async with asyncio.timeout(PATIENCE):
         await server.quiet.wait()
+
+
+@pytest.mark.parametrize("way", ["tcp", "udp"])
+def test_it_works_on_the_loop_that_the_hub_runs_on(tmp_path: Path, way: Any) -> None:
+    async def pull() -> None:
+        async with camera(tmp_path) as server, source(server, way=way) as opened:
+            assert len(await some(opened, 5)) >= 5
+
+    uvloop.run(pull())
 
 
 async def test_udp_is_taken_where_the_camera_refuses_tcp(tmp_path: Path) -> None:
