@@ -163,6 +163,34 @@ def write_answer(offer: Offer, local: Local, tracks: Mapping[int, Track]) -> str
     return "\r\n".join(lines) + "\r\n"
 
 
+def read_fragment(text: str) -> str | None:
+    """The new ICE fragment of a PATCH (RFC 8840 §9, RFC 9725 §4.3); ``None`` when it only trickles candidates.
+
+    Candidates are of no use to a lite agent, which sends no checks. Raises SdpError.
+    """
+    description = parse("v=0\r\n" + text)
+    sections = [section for section in description.media if section.port]
+    ufrag = next((u for s in sections if (u := s.value("ice-ufrag"))), None) or description.value("ice-ufrag")
+    pwd = next((p for s in sections if (p := s.value("ice-pwd"))), None) or description.value("ice-pwd")
+    if (ufrag is None) != (pwd is None) or (ufrag is not None and not 4 <= len(ufrag) <= 256):
+        raise SdpError("fragment has half of its ICE credentials, or too short ones")
+    return ufrag
+
+
+def write_fragment(local: Local, mid: str) -> str:
+    """Our side of an ICE restart (RFC 9725 §4.3.2)."""
+    lines = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}"]
+    return "\r\n".join(["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *_candidates(local), ""])
+
+
+def _candidates(local: Local) -> list[str]:
+    lines = [
+        f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
+        for n, ip in enumerate(local.addresses, 1)
+    ]
+    return [*lines, "a=end-of-candidates"]
+
+
 def _refused(section: Section) -> list[str]:
     lines = [f"m={section.kind} 0 {section.protocol} {section.format_ids[0]}", "c=IN IP4 0.0.0.0", "a=inactive"]
     return [*lines, f"a=mid:{section.mid}"] if section.mid else lines
@@ -188,11 +216,7 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     replies = (*(_FEEDBACK if track.repeats else _FEEDBACK[1:]), *track.feedback)
     lines += [f"a=rtcp-fb:{pt} {kind}" for kind in replies if kind in fmt.feedback]
     lines += _extras(track, pt) + _sources(track, local, section.kind)
-    lines += [
-        f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
-        for n, ip in enumerate(local.addresses, 1)
-    ]
-    return [*lines, "a=end-of-candidates"]
+    return lines + _candidates(local)
 
 
 def _extras(track: Track, pt: int) -> list[str]:

@@ -27,6 +27,7 @@ class Counters:
     keyframe_requests: int = 0
     stun_in: int = 0
     stun_bad: int = 0
+    ice_restarts: int = 0
     dtls_failed: int = 0
     srtp_bad: int = 0
     protect_failed: int = 0

@@ -32,10 +32,18 @@ class Directory:
         self.sessions[session.id] = session
         self.fragments[session.ice.local.ufrag] = session
 
+    def restarted(self, session: Session) -> None:
+        """Its ICE credentials are new; checks with the former ones are still answered, those before them no more."""
+        keep = [session.ice.local.ufrag, *([session.ice.before[0].ufrag] if session.ice.before else [])]
+        for ufrag in [ufrag for ufrag, other in self.fragments.items() if other is session and ufrag not in keep]:
+            del self.fragments[ufrag]
+        self.fragments[session.ice.local.ufrag] = session
+
     def remove(self, session: Session) -> None:
         """From now on nothing reaches it."""
         self.sessions.pop(session.id, None)
-        self.fragments.pop(session.ice.local.ufrag, None)
+        for ufrag in [ufrag for ufrag, other in self.fragments.items() if other is session]:
+            del self.fragments[ufrag]
         for path in [path for path, other in self.paths.items() if other is session]:
             del self.paths[path]
 

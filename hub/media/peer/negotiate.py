@@ -11,7 +11,18 @@ from hub.media.rtp.extension import Layout, layout
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import Codec, Kind
 from signaling.sdp import Format, SdpError
-from signaling.whip import LEVEL, MID, REPAIRED_RID, RID, SEND_TIME, TRANSPORT, Offer, Section, read_offer
+from signaling.whip import (
+    LEVEL,
+    MID,
+    REPAIRED_RID,
+    RID,
+    SEND_TIME,
+    TRANSPORT,
+    Offer,
+    Section,
+    read_fragment,
+    read_offer,
+)
 from signaling.whip import Track as AnswerTrack
 
 _PUBLISHED: Final[Mapping[str, tuple[Codec, ...]]] = {
@@ -26,6 +37,14 @@ def offer_of(text: str) -> Offer:
         return read_offer(text)
     except (SdpError, ValueError, IndexError) as error:
         raise Invalid("sdp.invalid", f"the offer cannot be used: {error}"[:300]) from error
+
+
+def fragment_of(text: str) -> str | None:
+    """The new ICE fragment of a PATCH, ``None`` when it only trickles. Raises Invalid ``sdp.invalid``."""
+    try:
+        return read_fragment(text)
+    except (SdpError, ValueError, IndexError) as error:
+        raise Invalid("sdp.invalid", f"the fragment cannot be used: {error}"[:300]) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import structlog
 from aiortc.rtcdtlstransport import RTCCertificate
 
 from hub.domain.clock import Clock, system_clock
-from hub.domain.errors import Conflict, TooMany
+from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, udp
 from hub.media.peer.counters import Counters
@@ -24,7 +24,7 @@ from hub.media.peer.session import Session, State
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from signaling.ice import Credentials, IceLite
-from signaling.whip import Local, Offer, write_answer
+from signaling.whip import Local, Offer, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
 
 TICK_S: Final = 0.05
@@ -197,14 +197,32 @@ class PeerServer:
         )  # fmt: skip
         return session
 
-    def _answer(self, session: Session, offer: Offer, tracks: dict[int, AnswerTrack]) -> Answer:
+    def _local(self, session: Session) -> Local:
         local = session.ice.local
-        mine = Local(
+        return Local(
             session=secrets.randbits(62), ufrag=local.ufrag, pwd=local.pwd,
             fingerprint=(self._print.algorithm, self._print.value), addresses=self._announce, port=self.port,
             cname=session.stream_id, stream=session.stream_id,
         )  # fmt: skip
-        return Answer(write_answer(offer, mine, tracks), session.id)
+
+    def _answer(self, session: Session, offer: Offer, tracks: dict[int, AnswerTrack]) -> Answer:
+        session.mid = next((s.mid for s in offer.sections if s.index in tracks), "")
+        return Answer(write_answer(offer, self._local(session), tracks), session.id)
+
+    def patch(self, session_id: str, fragment: str) -> str:
+        """Take a trickled fragment (RFC 8840): our fragment when it restarts ICE, empty when there is nothing to say.
+
+        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``.
+        """
+        if (session := self._sessions.get(session_id)) is None:
+            raise NotFound("session.unknown", "there is no such session")
+        ufrag = negotiate.fragment_of(fragment)
+        if ufrag is None or ufrag == session.ice.remote_ufrag:
+            return ""
+        session.ice.restart(ufrag)
+        self._directory.restarted(session)
+        self._totals.ice_restarts += 1
+        return write_fragment(self._local(session), session.mid)
 
     def _start(self, session: Session) -> None:
         self._directory.add(session)

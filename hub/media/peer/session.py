@@ -90,6 +90,7 @@ class Session:
         self.reason = ""
         self.publisher: Publisher | None = None
         self.wanted: list[Wanted] = []  # a viewer's tracks
+        self.mid = ""  # of the first section
         self.width: int | None = None  # of a viewer's tile
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
