@@ -244,9 +244,11 @@ class Session:
     def steer(self, now_ms: int) -> None:
         """Choose the layers of the video anew."""
         self._steered_at = now_ms
+        budget = self.budget(now_ms)
         for viewers, sender in self.senders.values():
+            sender.afford(budget)
             if viewers.choice:
-                viewers.steer(sender, self.width, self.budget(now_ms), now_ms)
+                viewers.steer(sender, self.width, budget, now_ms)
 
     def look(self, *, paused: bool, now_ms: int) -> None:
         """Whether anybody looks at the picture; sound goes on."""

@@ -14,8 +14,11 @@ START: Final = 1_500_000  # bit/s
 FLOOR: Final = 100_000
 CEILING: Final = 50_000_000
 BACK_OFF: Final = 0.85  # of what arrived, on overuse
-CLIMB: Final = 0.08  # a second, while nothing is known of the limit
+CLIMB: Final = 0.16  # a second, while nothing is known of the limit
+CLIMB_FREE: Final = 0.32  # and when nothing was hit for CALM_MS
+CALM_MS: Final = 3_000
 CLIMB_NEAR: Final = 0.03  # and close to where it was hit
+STEP_NEAR: Final = 40_000  # bit/s a second, if that is more: some packets a round trip
 REACH: Final = 4  # times what arrives: an estimate that nothing tests goes no further
 REACH_MORE: Final = 300_000
 WINDOW: Final = 20  # bursts of the trend line
@@ -149,7 +152,9 @@ class Bandwidth:
             near = self._limit is not None and 0.8 * self._limit < self.by_delay < 1.2 * self._limit
             if self._limit is not None and self.by_delay >= 1.2 * self._limit:
                 self._limit = None
-            self.by_delay *= 1 + (CLIMB_NEAR if near else CLIMB * 2) * since_ms / 1_000
+            climb = CLIMB_FREE if now_ms - self._cut_ms >= CALM_MS else CLIMB
+            step = max(self.by_delay * CLIMB_NEAR, STEP_NEAR) if near else self.by_delay * climb
+            self.by_delay += step * since_ms / 1_000
 
     def _follow_loss(self, bursts: Sequence[Burst], since_ms: int, now_ms: int) -> None:
         self._loss.append((now_ms, sum(b.packets for b in bursts), sum(b.lost for b in bursts)))
@@ -158,6 +163,7 @@ class Bandwidth:
         packets, lost = sum(p for _, p, _ in self._loss), sum(x for _, _, x in self._loss)
         share = lost / packets if packets >= 10 else 0.0
         if share > 0.10:
-            self.by_loss = min(self.by_loss, self.by_delay) * (1 - 0.5 * share * since_ms / 500)
+            fallen = min(self.by_loss, self.by_delay) * (1 - 0.5 * share * since_ms / 500)
+            self.by_loss = max(fallen, self.arriving / 2)
         elif share < 0.02:
-            self.by_loss *= 1 + CLIMB * 2 * since_ms / 1_000
+            self.by_loss *= 1 + CLIMB_FREE * since_ms / 1_000

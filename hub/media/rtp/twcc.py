@@ -10,7 +10,7 @@ from hub.media.rtp.packet import WireError
 
 TICK_US: Final = 250
 REFERENCE: Final = 256  # ticks of one step of the reference time, 64 ms
-MAX_STATUSES: Final = 2_048  # of one feedback
+MAX_STATUSES: Final = 1_024  # of one feedback
 MAX_PENDING: Final = 1_024  # numbers of ours that may wait for the next feedback
 _HEAD: Final = struct.Struct("!HHI")
 

@@ -4,6 +4,7 @@ import itertools
 import struct
 
 from hub.media.peer.sender import Phase
+from hub.media.rtp import rtcp
 from hub.media.rtp.packet import RtpPacket
 from tests.unit.media.test_no_plaintext_twice import House, Libsrtp
 
@@ -157,3 +158,29 @@ def test_a_narrow_path_gets_the_smaller_picture_and_the_larger_one_again() -> No
     assert (sender.aim, sender.temporal.wanted) == (0, 0)
     house.viewers.steer(sender, None, 10_000_000, house.now)
     assert (sender.aim, sender.temporal.wanted) == (1, 3)
+
+
+def test_the_sender_report_tells_the_time_of_the_layer_that_is_sent() -> None:
+    """RFC 3550 §6.4.1: what the report calls now is what a packet of now is stamped with, also after a change."""
+    publisher = Vp8()
+    house = publisher.house
+    publisher.frame(0, key=True)
+    publisher.frame(1, key=True)
+    keys = house.join(10)
+    sender = house.senders[0][0]
+    for aim in (1, 0, 1):
+        for _ in range(20):
+            house.now += 17  # two layers at 16 ms and this: 33 ms and a little a frame
+            publisher.frame(0)
+            house.now -= 16
+            publisher.frame(1)
+        report = house.viewers.report(sender, "cname", house.now)
+        assert report is not None
+        (info, *_) = rtcp.parse_rtcp(report)
+        assert isinstance(info, rtcp.SenderInfo)
+        late = (info.timestamp - stamps(keys)[-1] + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        assert abs(late) < 90 * 60
+        assert rtcp.ms_of(info.ntp) in (house.now, house.now - 1)
+        sender.aim = aim
+        publisher.frame(aim, key=True)
+        assert sender.layer == aim
