@@ -32,6 +32,7 @@ class _Figures(Collector):
             family.add_metric([name], states[name])
         yield family
         yield GaugeMetricFamily("sharpeyes_relay_sessions", "WHEP and WHIP sessions", len(self._peers.sessions))
+        yield GaugeMetricFamily("sharpeyes_relay_outlets", "Readers over HTTP", len(self._streams.outlets))
         yield GaugeMetricFamily(
             "sharpeyes_relay_picture_bytes", "Pictures kept for vision, bytes", self._streams.shelf.bytes
         )
