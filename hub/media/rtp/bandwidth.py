@@ -6,6 +6,7 @@ then the rate falls to a share of what arrived (§5.5); loss above 10 % lowers i
 
 from collections import deque
 from collections.abc import Sequence
+from operator import mul
 from typing import Final
 
 from hub.media.rtp.sendlog import Burst
@@ -26,6 +27,7 @@ GAIN: Final = 4.0
 MIN_US: Final = 5_000  # bursts that left closer together are one
 RATE_US: Final = 500_000  # arrivals are counted over so long
 OVERUSE_US: Final = 10_000
+REBASE_US: Final = 10_000_000
 SILENT_MS: Final = 1_500
 
 
@@ -38,7 +40,8 @@ class Trend:
         self._before: tuple[int, int] | None = None  # sent, arrived
         self._first = 0
         self._sum = self._smooth = 0.0  # ms
-        self._points: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._times: deque[float] = deque(maxlen=WINDOW)  # ms since ``_first``
+        self._delays: deque[float] = deque(maxlen=WINDOW)
         self._over_us = 0
         self._last = 0.0
         self._updated = 0
@@ -54,25 +57,30 @@ class Trend:
         self._before = (sent_us, arrived_us)
         self._sum += (arrived - sent) / 1_000
         self._smooth += (self._sum - self._smooth) * 0.2
-        self._points.append(((arrived_us - self._first) / 1_000, self._smooth))
-        self._judge(self._slope() * min(len(self._points) * 3, 60) * GAIN, sent, arrived_us)
+        if arrived_us - self._first > REBASE_US:  # small numbers lose nothing in the sums
+            moved = (arrived_us - self._first) / 1_000
+            self._first = arrived_us
+            self._times = deque((at - moved for at in self._times), WINDOW)
+        self._times.append((arrived_us - self._first) / 1_000)
+        self._delays.append(self._smooth)
+        self._judge(self._slope() * min(len(self._times) * 3, 60) * GAIN, sent, arrived_us)
 
     def _reset(self, sent_us: int, arrived_us: int) -> None:
-        self._points.clear()
+        self._times.clear()
+        self._delays.clear()
         self._sum = self._smooth = 0.0
         self._before, self._first, self._updated = (sent_us, arrived_us), arrived_us, arrived_us
         self.grows = self.falls = False
         self._over_us = 0
 
     def _slope(self) -> float:
-        count = len(self._points)
+        count = len(self._times)
         if count < 4:
             return 0.0
-        mean_x = sum(x for x, _ in self._points) / count
-        mean_y = sum(y for _, y in self._points) / count
-        above = sum((x - mean_x) * (y - mean_y) for x, y in self._points)
-        below = sum((x - mean_x) ** 2 for x, _ in self._points)
-        return above / below if below else 0.0
+        mean = sum(self._times) / count
+        above = sum(map(mul, self._times, self._delays)) - mean * sum(self._delays)
+        below = sum(map(mul, self._times, self._times)) - mean * mean * count
+        return above / below if below > 0 else 0.0
 
     def _judge(self, trend: float, since_us: int, now_us: int) -> None:
         over = trend > self.threshold
