@@ -10,7 +10,7 @@ from typing import Final
 
 from hub.media.rtp.twcc import TICK_US, Arrivals
 
-BATCHES: Final = 256
+BATCHES: Final = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,3 +184,36 @@ def test_the_sender_report_tells_the_time_of_the_layer_that_is_sent() -> None:
         sender.aim = aim
         publisher.frame(aim, key=True)
         assert sender.layer == aim
+
+
+def test_a_late_packet_fills_the_hole_that_it_left_and_moves_no_number() -> None:
+    publisher = Vp8()
+    house = publisher.house
+    publisher.frame(0, key=True)
+    keys = house.join(10)
+    sender = house.senders[0][0]
+    sender.temporal.wanted = 1
+    house.viewers.resettle(sender)
+    for _ in range(8):
+        publisher.frame(0)
+    late = publisher.frame(0, held=True)  # of the layer that is left out, which nobody knows yet
+    publisher.frame(0)
+    publisher.give(0, late)
+    for _ in range(10):
+        publisher.frame(0)
+    assert sorted(numbers(keys)) == list(range(10, 10 + len(keys.order)))
+
+
+def test_who_joins_while_a_key_frame_leaves_gets_each_packet_once() -> None:
+    house = House()
+    house.unit(True, [1_000], 0)
+    house.join(10)
+    house.now += 40
+    house.unit(True, [200_000], 3_600)
+    late = house.join(10)
+    while house.turns:
+        house.turn()
+    assert numbers(late) == list(range(10, 10 + len(late.order)))
+    start = house.track.gop_start()
+    assert start is not None
+    assert len(late.order) == house.track.head - start + 1
