@@ -78,8 +78,9 @@ def parse_challenges(values: Sequence[str]) -> list[Challenge]:
     for value in values[:MAX_CHALLENGES]:
         text = value[:4_096]
         starts = [*_SCHEME.finditer(text)][:MAX_CHALLENGES]
-        for mark, following in zip(starts, [*starts[1:], None], strict=True):
-            params = parse_params(text[mark.end() : len(text) if following is None else following.start()])
+        ends = [mark.start() for mark in starts[1:]] + [len(text)]
+        for mark, end in zip(starts, ends, strict=False):  # no start, and one end: nothing
+            params = parse_params(text[mark.end() : end])
             challenge = Challenge(mark[1].lower(), params)
             if _can_meet(challenge):
                 found.append(challenge)

@@ -8,7 +8,7 @@ from typing import Final
 from hub.media.rtp.unit import UnitCodec
 from hub.media.sources.errors import SourceError
 from signaling.rtsp.describe import Offered, Presentation
-from signaling.sdp import Format
+from signaling.sdp import Format, SdpError
 
 VIDEO_NAMES: Final = {
     "h265": "H.265", "hevc": "H.265", "jpeg": "MJPEG", "mp4v-es": "MPEG-4 part 2", "h263": "H.263", "mp2t": "MPEG-TS",
@@ -67,7 +67,7 @@ def choose(presentation: Presentation) -> Choice:
 
 
 def _video(offered: Offered) -> Chosen | None:
-    for each in offered.media.formats():
+    for each in _formats(offered):
         if each.encoding == "h264" and each.clock_rate == 90_000:
             if each.parameter("packetization-mode") == "2":  # interleaved: no camera does it
                 continue
@@ -76,7 +76,7 @@ def _video(offered: Offered) -> Chosen | None:
 
 
 def _audio(offered: Offered) -> Chosen | None:
-    for each in offered.media.formats():
+    for each in _formats(offered):
         codec = AUDIO.get(each.encoding)
         if codec == "opus" and each.clock_rate == 48_000:
             return Chosen(offered, codec, each.payload_type)
@@ -85,8 +85,16 @@ def _audio(offered: Offered) -> Chosen | None:
     return None
 
 
+def _formats(offered: Offered) -> tuple[Format, ...]:
+    """The formats of a track, none where its lines make no sense."""
+    try:
+        return offered.media.formats()
+    except SdpError:
+        return ()
+
+
 def _name(offered: Offered, names: dict[str, str]) -> str:
-    for each in offered.media.formats():
+    for each in _formats(offered):
         return names.get(each.encoding, each.encoding[:20])
     return next((STATIC_NAMES[id] for id in offered.media.format_ids if id in STATIC_NAMES), "an unknown codec")
 
