@@ -170,6 +170,7 @@ async def test_chromium_publishes_and_is_seen_and_heard() -> None:
         await server.close()
 
 
+@pytest.mark.slow  # the length of freezes, with jitter and loss in real time: a busy machine adds its own
 @pytest.mark.parametrize(("loss", "freezes"), [(0.03, 0.0), (0.10, 3.0)])
 async def test_chromium_mends_losses_by_retransmission(loss: float, freezes: float) -> None:
     server = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
@@ -192,6 +193,7 @@ async def test_chromium_mends_losses_by_retransmission(loss: float, freezes: flo
         await server.close()
 
 
+@pytest.mark.slow  # three encoders and an estimate of the path: both follow the machine's load
 async def test_chromium_publishes_layers_and_a_viewer_gets_the_one_that_fits_tile_and_path() -> None:
     server = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
     stream = Stream("mem-1", clock=system_clock)

@@ -15,6 +15,7 @@ CHUNK: Final = 32  # packets of a catching-up viewer per turn: what a browser's 
 CHUNK_EVERY_S: Final = 0.002
 SQUEEZED_MS: Final = 1  # between the timestamps of cached frames
 STALE_MS: Final = 5_000  # an older GOP is no live picture
+STANDING_MS: Final = 1_000  # a camera that brought nothing for so long stands: a replay would make it look alive
 YOUNG_FRAMES: Final = 30  # of a publisher: a longer GOP costs more than the key frame that one can ask for
 METER_EVERY_MS: Final = 500
 
@@ -273,7 +274,7 @@ class Viewers:
         self._settle()
 
     def _turn(self, sender: Sender) -> None:
-        """Send the next portion from the history."""
+        """Send the next portion from the history, up to what was released: the rest comes by the pacer."""
         floor = self._floors[sender.layer]
         track = floor.track
         portion: list[Packet] = []
@@ -337,6 +338,7 @@ class Viewers:
         """PLI or FIR: a publisher is asked for a key frame; of a camera the cached GOP is sent once more.
 
         The frames of the replay get new sequence numbers, and timestamps between the newest one sent and the next.
+        A camera that stands is not replayed: its picture would move, and that of minutes ago would pass for now.
         """
         self._counters.pli += 1
         floor = self._floors[sender.layer]
@@ -344,14 +346,19 @@ class Viewers:
         if track.published:
             self._ask(sender.layer)
             return
-        if sender.phase is Phase.LIVE and now_ms - sender.replayed_at >= REPLAY_EVERY_MS:
+        standing = track.last_at is None or now_ms - track.last_at > STANDING_MS
+        if sender.phase is Phase.LIVE and not standing and now_ms - sender.replayed_at >= REPLAY_EVERY_MS:
             self._remember(sender)
             if self._replay(sender):
                 sender.replayed_at = now_ms
                 self._counters.replays += 1
 
     def _replay(self, sender: Sender) -> bool:
-        """The cached GOP once more for one who has seen a part of it; False when that cannot be."""
+        """The cached GOP once more for one who has seen a part of it; False when that cannot be.
+
+        Not while the pacer holds packets: the rest of the newest frame would leave live, under its own timestamp,
+        and again upon a NACK under the anchor's, which are two plaintexts under one number.
+        """
         floor = self._floors[sender.layer]
         start, newest = floor.track.gop_start(), floor.track.get(floor.released)
         if self._pacer.busy or sender.aim != sender.layer or start is None or newest is None:

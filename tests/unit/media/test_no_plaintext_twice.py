@@ -126,6 +126,18 @@ class House:
         for call in calls:
             call()
 
+    def drain(self) -> None:
+        while self.turns:
+            self.turn()
+
+    def everything_again(self, sender: Sender) -> None:
+        """The viewer claims to have lost all that it could still get, whatever it may ask for."""
+        for back in range(0, 1_000, 250):
+            sender.allowance = 500.0
+            sender.allowance_at = self.now
+            numbers = [(sender.numbering.highest - back - i) & 0xFFFF for i in range(250)]
+            self.viewers.nack(sender, numbers, self.now)
+
 
 class Camera(RuleBasedStateMachine):
     """A pull source: frames, restarts, jumps of its time, viewers that come, go, lose packets and pictures."""
@@ -166,7 +178,7 @@ class Camera(RuleBasedStateMachine):
             else:
                 self.house.viewers.resume(sender, self.house.now)
 
-    @rule(key=st.booleans(), size=st.integers(1, 6_000))
+    @rule(key=st.booleans(), size=st.integers(1, 100_000))
     def frame_of_the_sub_stream(self, key: bool, size: int) -> None:
         self.house.unit(key, [size], self.pts, layer=1)
 
@@ -178,6 +190,21 @@ class Camera(RuleBasedStateMachine):
     @rule()
     def turn(self) -> None:
         self.house.turn()
+
+    @rule(which=st.integers(0, 1))
+    @precondition(lambda self: len(self.house.turns) > 1)
+    def turn_of_one_timer_before_the_other(self, which: int) -> None:
+        self.house.turns.pop(which)()
+
+    @rule(size=st.integers(50_000, 300_000), which=st.integers(0, 3))
+    def picture_lost_while_a_key_frame_leaves(self, size: int, which: int) -> None:
+        self.frame(True, [size], 3_600)
+        self.lost_picture(which, 0)
+
+    @rule()
+    def everything_lost(self) -> None:
+        for sender, _ in self.house.senders:
+            self.house.everything_again(sender)
 
     @rule(back=st.integers(0, 1_200), count=st.integers(1, 40), which=st.integers(0, 3))
     def lost_packets(self, back: int, count: int, which: int) -> None:
@@ -277,11 +304,10 @@ def test_a_viewers_numbers_have_no_holes_and_its_time_never_goes_back(
                 house.track.restart()
             if at == join_at:
                 keys = house.join(65_400)
-            if at in losses and house.senders:
-                house.now += 2_000
-                house.viewers.picture_lost(house.senders[0][0], house.now)
-            house.now += 40
+            house.now += 2_000 if at in losses else 40
             house.unit(i == 0, [2_500], at * 3_600 + (500_000 if at >= restart_at else 0))
+            if at in losses and house.senders:
+                house.viewers.picture_lost(house.senders[0][0], house.now)
             if at % 3:
                 house.turn()
             at += 1
