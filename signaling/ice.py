@@ -164,14 +164,26 @@ class IceLite:
     paths: list[bytes] = field(default_factory=list)
     selected: bytes | None = None
     dropped: list[bytes] = field(default_factory=list)  # paths that are not ours any more, for the caller to forget
+    before: tuple[Credentials, str] | None = None  # of before a restart, until the new ones carry a nominated path
+
+    def restart(self, remote_ufrag: str) -> None:
+        """Begin anew with other credentials (RFC 8445 §9); the path in use stays until another is nominated."""
+        self.before = (self.local, self.remote_ufrag)
+        self.local, self.remote_ufrag = Credentials.random(), remote_ufrag
+
+    def _key(self, message: StunMessage) -> tuple[bytes, bool]:
+        """The password that a check is signed with, and whether it is of the time before a restart."""
+        if message.username == f"{self.local.ufrag}:{self.remote_ufrag}":
+            return self.local.pwd.encode(), False
+        if self.before is not None and message.username == f"{self.before[0].ufrag}:{self.before[1]}":
+            return self.before[0].pwd.encode(), True
+        raise StunError("username")
 
     def request(self, message: StunMessage, path: bytes, address: tuple[str, int], now_ms: int) -> bytes:
         """Answer a check of the other side. Raises StunError for what is not authentic or not for us."""
         if message.kind != BINDING_REQUEST:
             raise StunError("kind")
-        if message.username != f"{self.local.ufrag}:{self.remote_ufrag}":
-            raise StunError("username")
-        key = self.local.pwd.encode()
+        key, old = self._key(message)
         if not is_authentic(message, key):
             raise StunError("integrity")
         if message.unknown:
@@ -182,6 +194,9 @@ class IceLite:
             error = struct.pack("!HBB", 0, 4, 87) + b"Role Conflict"
             return build_stun(BINDING_ERROR, message.transaction, [(_ERROR, error)], key)
         self.heard_at = now_ms
+        if self.before is not None and not old and message.use_candidate:  # the restart is done
+            self.dropped += [gone for gone in self.paths if gone != path]
+            self.paths, self.before = [known for known in self.paths if known == path], None
         if path not in self.paths:
             self.paths.append(path)
             if len(self.paths) > MAX_PATHS:

@@ -8,6 +8,9 @@ MAX_LINES: Final = 4_096
 MAX_LINE: Final = 4_096
 MAX_MEDIA: Final = 32
 MAX_FORMATS: Final = 128
+MAX_EXTENSIONS: Final = 32
+MAX_RIDS: Final = 4
+MAX_RID: Final = 16  # what the one-byte form of a header extension holds
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
@@ -92,6 +95,37 @@ class Media(_Attributes):
             replies = tuple(value for pt, value in feedback if pt in (text, "*"))
             found.append(Format(int(text), encoding, clock, channels, fmtps.get(text, ""), replies))
         return tuple(found)
+
+    def extensions(self) -> dict[str, int]:
+        """Header extensions by URI (RFC 8285 §8); an id outside 1..255 and a second id of one URI are passed over."""
+        found: dict[str, int] = {}
+        for value in self.values("extmap")[:MAX_EXTENSIONS]:
+            number, _, rest = value.partition(" ")
+            number, uri = number.partition("/")[0], (rest.split() or [""])[0]
+            if number.isascii() and number.isdecimal() and len(number) < 4 and 0 < int(number) < 256 and uri:
+                found.setdefault(uri, int(number))
+        return found
+
+    def simulcast(self) -> tuple[str, ...]:
+        """Restriction ids that the other side sends, in its order (RFC 8853 §5.1); of alternatives the first.
+
+        A rid counts only where a line of its own describes it (RFC 8851 §10).
+        """
+        described = {words[0] for v in self.values("rid") if len(words := v.split()) > 1 and words[1] == "send"}
+        words = (self.value("simulcast") or "").split()
+        pairs = dict(zip(words[::2], words[1::2], strict=False))
+        rids = [choice.split(",")[0].removeprefix("~") for choice in pairs.get("send", "").split(";")]
+        good = [rid for rid in dict.fromkeys(rids) if rid in described and len(rid) <= MAX_RID and rid.isalnum()]
+        return tuple(good[:MAX_RIDS])
+
+    def repairs(self) -> dict[int, int]:
+        """SSRC of a retransmission stream to the SSRC that it repairs (RFC 5576 §4.2, FID of RFC 4588)."""
+        found: dict[int, int] = {}
+        for value in self.values("ssrc-group")[:MAX_FORMATS]:
+            semantics, *ssrcs = value.split()
+            if semantics == "FID" and len(ssrcs) == 2 and all(s.isdecimal() and len(s) < 11 for s in ssrcs):
+                found[int(ssrcs[1])] = int(ssrcs[0])
+        return found
 
 
 @dataclass(frozen=True, slots=True)

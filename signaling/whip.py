@@ -1,7 +1,7 @@
 """Offers and answers of WHIP (RFC 9725) and WHEP: what a client offered, what an ICE-lite, DTLS-passive peer says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from signaling.sdp import Description, Format, Media, SdpError, parse
@@ -9,7 +9,17 @@ from signaling.sdp import Description, Format, Media, SdpError, parse
 MAX_FINGERPRINTS: Final = 8
 _ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
-_FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
+_FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
+MID, RID, REPAIRED_RID = "mid", "rid", "repaired-rid"
+SEND_TIME, TRANSPORT, LEVEL = "abs-send-time", "transport-cc", "audio-level"
+EXTENSIONS: Final[Mapping[str, str]] = {
+    MID: "urn:ietf:params:rtp-hdrext:sdes:mid",
+    RID: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+    REPAIRED_RID: "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+    SEND_TIME: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    TRANSPORT: "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    LEVEL: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,14 @@ class Section:
     direction: str
     formats: tuple[Format, ...]
     usable: bool
+    extensions: Mapping[str, int] = field(default_factory=dict)  # names of ours (MID ...) to ids of theirs
+    rids: tuple[str, ...] = ()  # of simulcast that the client sends
+    repairs: Mapping[int, int] = field(default_factory=dict)  # SSRC of a retransmission stream to the repaired one
+
+    def rtx(self, chosen: Format) -> int | None:
+        """The payload type that retransmits a chosen format (RFC 4588 §8.6), ``None`` when there is none."""
+        fits = (f for f in self.formats if f.encoding == "rtx" and f.clock_rate == chosen.clock_rate)
+        return next((f.payload_type for f in fits if f.parameter("apt") == str(chosen.payload_type)), None)
 
     def choose(self, codec: str) -> Format | None:
         """The payload type that fits a codec ("h264" …) best, ``None`` when the client did not offer it."""
@@ -50,6 +68,12 @@ class Track:
 
     format: Format
     ssrc: int | None
+    rtx: int | None = None  # payload type of retransmissions
+    rtx_ssrc: int | None = None  # ours, when we send
+    extensions: Mapping[str, int] = field(default_factory=dict)
+    feedback: tuple[str, ...] = ()  # beyond NACK and key frame requests: "transport-cc", "goog-remb"
+    rids: tuple[str, ...] = ()
+    repeats: bool = True  # lost packets may be asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +132,18 @@ def read_offer(text: str) -> Offer:
         formats = media.formats() if usable else ()
         sections.append(
             Section(
-                index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable
+                index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable,
+                _extensions(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
             )
         )  # fmt: skip
     return Offer(ufrag, pwd, prints, tuple(sections))
+
+
+def _extensions(media: Media) -> dict[str, int]:
+    """What we know of the section's header extensions; ids above 14 would need the two-byte form."""
+    offered = media.extensions()
+    ids = {name: offered[uri] for name, uri in EXTENSIONS.items() if uri in offered}
+    return {name: id for name, id in ids.items() if id < 15}
 
 
 def _live(media: Media) -> bool:
@@ -131,6 +163,34 @@ def write_answer(offer: Offer, local: Local, tracks: Mapping[int, Track]) -> str
     return "\r\n".join(lines) + "\r\n"
 
 
+def read_fragment(text: str) -> str | None:
+    """The new ICE fragment of a PATCH (RFC 8840 §9, RFC 9725 §4.3); ``None`` when it only trickles candidates.
+
+    Candidates are of no use to a lite agent, which sends no checks. Raises SdpError.
+    """
+    description = parse("v=0\r\n" + text)
+    sections = [section for section in description.media if section.port]
+    ufrag = next((u for s in sections if (u := s.value("ice-ufrag"))), None) or description.value("ice-ufrag")
+    pwd = next((p for s in sections if (p := s.value("ice-pwd"))), None) or description.value("ice-pwd")
+    if (ufrag is None) != (pwd is None) or (ufrag is not None and not 4 <= len(ufrag) <= 256):
+        raise SdpError("fragment has half of its ICE credentials, or too short ones")
+    return ufrag
+
+
+def write_fragment(local: Local, mid: str) -> str:
+    """Our side of an ICE restart (RFC 9725 §4.3.2)."""
+    lines = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}"]
+    return "\r\n".join(["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *_candidates(local), ""])
+
+
+def _candidates(local: Local) -> list[str]:
+    lines = [
+        f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
+        for n, ip in enumerate(local.addresses, 1)
+    ]
+    return [*lines, "a=end-of-candidates"]
+
+
 def _refused(section: Section) -> list[str]:
     lines = [f"m={section.kind} 0 {section.protocol} {section.format_ids[0]}", "c=IN IP4 0.0.0.0", "a=inactive"]
     return [*lines, f"a=mid:{section.mid}"] if section.mid else lines
@@ -142,7 +202,7 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     name = {"opus": "opus"}.get(fmt.encoding, fmt.encoding.upper())
     address = local.addresses[0]
     lines = [
-        f"m={section.kind} {local.port} {section.protocol} {pt}",
+        f"m={section.kind} {local.port} {section.protocol} {pt}" + (f" {track.rtx}" if track.rtx is not None else ""),
         f"c=IN {'IP6' if ':' in address else 'IP4'} {address}",
         f"a=mid:{section.mid}",
         f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}",
@@ -153,11 +213,29 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     ]  # fmt: skip
     if fmt.fmtp:
         lines.append(f"a=fmtp:{pt} {fmt.fmtp}")
-    lines += [f"a=rtcp-fb:{pt} {kind}" for kind in _FEEDBACK if kind in fmt.feedback]
-    if track.ssrc is not None:
-        lines += [f"a=msid:{local.stream} {section.kind}", f"a=ssrc:{track.ssrc} cname:{local.cname}"]
-    lines += [
-        f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
-        for n, ip in enumerate(local.addresses, 1)
-    ]
-    return [*lines, "a=end-of-candidates"]
+    replies = (*(_FEEDBACK if track.repeats else _FEEDBACK[1:]), *track.feedback)
+    lines += [f"a=rtcp-fb:{pt} {kind}" for kind in replies if kind in fmt.feedback]
+    lines += _extras(track, pt) + _sources(track, local, section.kind)
+    return lines + _candidates(local)
+
+
+def _extras(track: Track, pt: int) -> list[str]:
+    """Retransmission, header extensions and layers that were accepted."""
+    lines: list[str] = []
+    if track.rtx is not None:
+        lines += [f"a=rtpmap:{track.rtx} rtx/{track.format.clock_rate}", f"a=fmtp:{track.rtx} apt={pt}"]
+    lines += [f"a=extmap:{id} {EXTENSIONS[name]}" for name, id in track.extensions.items()]
+    if track.rids:
+        lines += [f"a=rid:{rid} recv" for rid in track.rids] + [f"a=simulcast:recv {';'.join(track.rids)}"]
+    return lines
+
+
+def _sources(track: Track, local: Local, kind: str) -> list[str]:
+    """What we send, the repaired SSRC in front of the repairing one: Chromium takes the first for the picture."""
+    if track.ssrc is None:
+        return []
+    lines = [f"a=msid:{local.stream} {kind}"]
+    if track.rtx_ssrc is not None:
+        lines.append(f"a=ssrc-group:FID {track.ssrc} {track.rtx_ssrc}")
+    ssrcs = [track.ssrc, *([track.rtx_ssrc] if track.rtx_ssrc is not None else [])]
+    return lines + [f"a=ssrc:{ssrc} cname:{local.cname}" for ssrc in ssrcs]

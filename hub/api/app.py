@@ -29,6 +29,7 @@ from hub.api.routes import (
     orders,
     rules,
     sessions,
+    streams,
     system,
     units,
     users,
@@ -97,6 +98,7 @@ def routers() -> list[tuple[str, APIRouter]]:
     return [
         *((API, module.router) for module in _REST),
         ("", media.router),
+        ("", streams.router),
         ("", ws.router),
         ("", system.health),
     ]

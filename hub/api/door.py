@@ -7,9 +7,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.api.deps import signed_in
 from hub.api.errors import refusal
+from hub.api.security import PLAYERS
 from hub.domain.errors import HubError
 
-GUARDED: Final = ("/api/", "/whep/", "/whip/")
+GUARDED: Final = ("/api/", "/whep/", "/whip/", "/streams/")
 OPEN: Final = frozenset(
     {
         ("POST", "/api/v1/sessions"),
@@ -34,7 +35,10 @@ class Door:
             try:
                 await signed_in(HTTPConnection(scope))
             except HubError as error:
-                await refusal(error)(scope, receive, send)
+                answer = refusal(error)
+                if error.status == 401 and scope["path"].startswith(PLAYERS):
+                    answer.headers["WWW-Authenticate"] = 'Basic realm="sharpeyes"'  # what players understand
+                await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

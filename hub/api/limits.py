@@ -1,4 +1,4 @@
-"""Bounds of a request: bytes of the body, however it is framed, and seconds until it is answered."""
+"""Bounds of a request: bytes of the body, however it is framed, and seconds until it is answered (but streams)."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.errors import error_body
+from hub.api.security import PLAYERS
 
 MIB: Final = 2**20
 BODY_BYTES: Final = MIB
@@ -45,7 +46,7 @@ class Limits:
             await gate.refuse("request.too_large", f"at most {limit} bytes", 413)
             return
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(None if scope["path"].startswith(PLAYERS) else self._seconds):
                 await self._app(scope, gate.receive, gate.send)
         except TimeoutError:
             if gate.started:

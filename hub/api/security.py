@@ -1,5 +1,6 @@
 """Cookies, origins, the local demo, and the headers that every answer carries."""
 
+import base64
 import ipaddress
 import re
 from typing import Final
@@ -15,6 +16,7 @@ from hub.domain.errors import Forbidden, NotFound, Unauthenticated
 COOKIE: Final = "sharpeyes_session"
 COOKIE_SECONDS: Final = 7 * 24 * 3_600
 MAX_TOKEN: Final = 128
+PLAYERS: Final = "/streams/"
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _PROXIED: Final = re.compile(r"via|.*forwarded.*|(.*[-_])?(client|real|connecting)[-_]ip|.*external[-_]address")
 
@@ -26,11 +28,24 @@ def session_token(connection: HTTPConnection) -> tuple[str, bool]:
         scheme, _, token = header.partition(" ")
         if scheme.lower() == "bearer" and 0 < len(token.strip()) <= MAX_TOKEN:
             return token.strip(), False
+        if scheme.lower() == "basic" and connection.scope["path"].startswith(PLAYERS):
+            return _basic_token(token), False
         raise Unauthenticated("session.none", "the Authorization header is not a bearer token")
     token = connection.cookies.get(COOKIE, "")
     if not 0 < len(token) <= MAX_TOKEN:
         raise Unauthenticated("session.none", "nobody is signed in")
     return token, True
+
+
+def _basic_token(text: str) -> str:
+    """The token as a password: players know no other way, and take it from ``http://x:token@host/…``."""
+    try:
+        password = base64.b64decode(text.strip()[: 4 * MAX_TOKEN], validate=True).decode().partition(":")[2]
+    except ValueError:
+        password = ""
+    if not 0 < len(password) <= MAX_TOKEN:
+        raise Unauthenticated("session.none", "the password is not a token")
+    return password
 
 
 def set_cookie(response: Response, connection: HTTPConnection, token: str) -> None:

@@ -9,6 +9,7 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     POST   /streams/{stream}/whip             OfferIn -> 201 AnswerOut   (the stream comes into being)
     DELETE /sessions/{session}                -> 204
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
+    GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
     GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 Annex B: parameter sets and one IDR
     GET    /healthz, /metrics
 
@@ -25,6 +26,7 @@ LIVE_CHANNEL: Final = "live"  # pub/sub: api -> every api process: {"seq":..}, c
 STATES_CHANNEL: Final = "states"  # pub/sub: relay -> api: StreamState JSON on each change and every 5 s
 NODES_KEY: Final = "node:{id}"  # string with TTL 6 s, JSON NodeInfo, written every 2 s
 LEASE_KEY: Final = "lease:{name}"
+SESSION_HEADER: Final = "X-Session"
 
 
 class Internal(BaseModel):

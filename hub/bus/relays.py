@@ -1,14 +1,25 @@
 """The api's client for a relay's internal HTTP (``relay_wire``). Errors come out with the relay's own stable ids."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from hub.bus.relay_wire import AnswerOut, ErrorOut, OfferIn, StreamConfig, StreamState, StreamStates
+from hub.bus.relay_wire import (
+    SESSION_HEADER,
+    AnswerOut,
+    ErrorOut,
+    OfferIn,
+    StreamConfig,
+    StreamState,
+    StreamStates,
+)
 from hub.domain.errors import Conflict, Forbidden, HubError, Invalid, NotFound, TooMany, Unavailable
 
+MAX_STREAMING: Final = 128
 MAX_ANSWER_BYTES: Final = 8 * 2**20  # GET /streams of a relay with many thousand streams
 CLASSES: Final[dict[int, type[HubError]]] = {
     400: Invalid,
@@ -37,6 +48,14 @@ class Relays:
             follow_redirects=False,
             transport=transport,
         )
+        self._streaming = httpx.AsyncClient(  # apart, so that streams without end leave room for calls
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(20.0, connect=1.0, pool=1.0),
+            limits=httpx.Limits(max_connections=MAX_STREAMING, max_keepalive_connections=0),
+            trust_env=False,
+            follow_redirects=False,
+            transport=transport,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,6 +68,7 @@ class Relays:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        await self._streaming.aclose()
 
     async def put_stream(self, base: str, stream: str, config: StreamConfig) -> None:
         """Make the relay want this stream so; idempotent."""
@@ -73,6 +93,23 @@ class Relays:
     async def whip(self, base: str, stream: str, offer: OfferIn) -> AnswerOut:
         """A publisher's session; the stream comes into being."""
         return _parsed(AnswerOut, await self._call("POST", base, f"/streams/{stream}/whip", body=offer))
+
+    async def transport_stream(self, base: str, stream: str, *, owner: str) -> "TransportStream":
+        """Open a stream as MPEG-TS; close what is returned. Waits for the first picture."""
+        request = self._streaming.build_request(
+            "GET", f"{base.rstrip('/')}/streams/{stream}.ts", params={"owner": owner}
+        )
+        try:
+            response = await self._streaming.send(request, stream=True)
+            if response.is_success:
+                return TransportStream(response)
+            try:
+                answer = (await response.aread())[:MAX_ANSWER_BYTES]
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            raise Unavailable("relay.none", f"the relay does not answer: {type(error).__name__}") from None
+        raise _error(response.status_code, answer)
 
     async def end_session(self, base: str, session: str) -> None:
         """End one session. Unknown is as good as ended."""
@@ -114,6 +151,24 @@ class Relays:
         if response.is_success:
             return bytes(answer)
         raise _error(response.status_code, bytes(answer))
+
+
+class TransportStream:
+    """An open MPEG-TS of a relay."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.session = response.headers.get(SESSION_HEADER, "")
+        self._response = response
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """What comes, until it ends or the relay is gone."""
+        with contextlib.suppress(httpx.HTTPError):
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+
+    async def close(self) -> None:
+        """Leave; the relay notices."""
+        await self._response.aclose()
 
 
 def _error(status: int, body: bytes) -> HubError:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import structlog
 
-from hub.demo.rtsp_server import CameraFile, RtspServer
+from hub.demo.rtsp_camera import CameraFile
+from hub.demo.rtsp_server import RtspServer
 from hub.domain.errors import Unavailable
 
 

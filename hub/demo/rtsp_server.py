@@ -1,51 +1,33 @@
 """A small RTSP 1.0 server: each path is a simulated camera that loops a film in real time (RFC 2326).
 
-RTP comes interleaved in the connection, the one transport that passes every firewall and that the relay asks
-for. A camera that nobody pulls costs nothing: its film is read at the first DESCRIBE.
+RTP comes interleaved in the connection, the one transport that passes every firewall and that the relay asks for
+first, or over UDP. A camera that nobody pulls costs nothing: its film is read at the first DESCRIBE. What real cameras
+do wrong can be switched on (``rtsp_camera.Faults``).
 """
 
 import asyncio
 import contextlib
 import secrets
 import ssl
-import struct
-import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from hub.demo.film import CLOCK, Film, describe, read_film
-from signaling.rtsp.auth import Guard
+from hub.demo.film import Film, describe, read_film
+from hub.demo.rtsp_camera import CameraFile
+from hub.demo.rtsp_player import RR, Outlet, TcpOutlet, UdpOutlet, play
 from signaling.rtsp.message import REASONS, Decoder, Headers, Interleaved, Request, Response, RtspError, encode_response
 from signaling.rtsp.session import State, step
-from signaling.rtsp.transport import parse_transports
+from signaling.rtsp.transport import Transport, parse_transports
 
 log: Final = structlog.get_logger(__name__)
 
 MAX_CONNECTIONS: Final = 256
 SESSION_TIMEOUT_S: Final = 60
-STALLED_S: Final = 10.0  # a client that takes nothing for so long is let go
-REPORT_EVERY: Final = 5 * CLOCK  # sender report, RTP ticks
-NTP_EPOCH: Final = 2_208_988_800  # 1900 to 1970 (RFC 3550 §4)
 METHODS: Final = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, TEARDOWN"
-
-
-@dataclass
-class CameraFile:
-    """One simulated camera. ``online`` and ``stalled`` are switches: no answer at all, or a frozen picture."""
-
-    path: str
-    file: Path
-    guard: Guard | None = None
-    online: bool = True
-    stalled: bool = False
-    plays: int = 0  # sessions ever started
-    playing: int = 0  # sessions now
-    film: Film | None = field(default=None, repr=False)
 
 
 class RtspServer:
@@ -140,11 +122,14 @@ class _Connection:
         self._writer = writer
         self._state = State.INIT
         self._id = secrets.token_hex(8)
-        self._channel = 0
+        self._outlet: Outlet | None = None
+        self._heard = asyncio.get_running_loop().time()
         self._player: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         self._stop_player()
+        if self._outlet is not None:
+            self._outlet.close()
         self._writer.transport.abort()
 
     async def run(self, reader: asyncio.StreamReader) -> None:
@@ -152,17 +137,20 @@ class _Connection:
         decoder = Decoder()
         async with asyncio.TaskGroup() as group:
             while True:
-                async with asyncio.timeout(2 * SESSION_TIMEOUT_S):
+                async with asyncio.timeout(2 * SESSION_TIMEOUT_S):  # reports count, too
                     data = await reader.read(2**16)
                 if not data:
                     break
                 for event in decoder.feed(data):
                     if isinstance(event, Interleaved | Response):
-                        continue  # receiver reports
+                        if self.camera is not None and isinstance(event, Interleaved) and event.payload[1:2] == RR:
+                            self.camera.reports += 1
+                        continue
+                    self._heard = asyncio.get_running_loop().time()
                     response = await self._answer(event)
                     if response is None:
                         break
-                    self._writer.write(encode_response(_numbered(response, event)))
+                    self._writer.write(encode_response(self._numbered(response, event)))
                     if response.status == 200 and event.method == "PLAY" and self._player is None:
                         self._player = group.create_task(self._play(), name="rtsp/player")
                 else:
@@ -173,9 +161,10 @@ class _Connection:
 
     async def _answer(self, request: Request) -> Response | None:
         """The response, or None when the camera is unplugged and says nothing."""
-        if request.method == "OPTIONS":
-            return _response(200, {"Public": METHODS})
         camera = self._server.cameras.get(_path(request.url))
+        if request.method == "OPTIONS":
+            refused = camera is not None and "no_options" in camera.faults.quirks
+            return _response(405) if refused else _response(200, {"Public": METHODS})
         if camera is None and self.camera is not None and request.method != "DESCRIBE":
             camera = self.camera  # clients differ in how they join Content-Base and control
         if camera is None:
@@ -185,10 +174,13 @@ class _Connection:
         guard = camera.guard
         if guard is not None and not guard.admits(request.headers.get("Authorization"), request.method):
             return _response(401, {"WWW-Authenticate": guard.challenge()})
+        camera.asked.append(request.method)
+        if camera.faults.redirect is not None and request.method == "DESCRIBE":
+            return _response(302, {"Location": camera.faults.redirect})
         match request.method:
             case "DESCRIBE":
                 return await self._describe(camera, request)
-            case "GET_PARAMETER":
+            case "GET_PARAMETER" if "no_get_parameter" not in camera.faults.quirks:
                 return _response(200, {"Session": self._id})
             case "SETUP" | "PLAY" | "PAUSE" | "TEARDOWN":
                 return self._control(camera, request)
@@ -201,8 +193,11 @@ class _Connection:
             log.error("rtsp.film_unreadable", file=str(camera.file), error=str(error))
             return _response(503)
         host = self._writer.get_extra_info("sockname")[0]
-        headers = {"Content-Type": "application/sdp", "Content-Base": request.url.rstrip("/") + "/"}
-        return Response(200, "OK", Headers(headers), describe(film, host))
+        base = request.url.rstrip("/") + "/"
+        if "foreign_base" in camera.faults.quirks:
+            base = f"rtsp://192.168.1.64:554/{camera.path}/"
+        headers = {"Content-Type": "application/sdp", "Content-Base": base}
+        return Response(200, "OK", Headers(headers), describe(film, host) + camera.faults.more_sdp)
 
     def _control(self, camera: CameraFile, request: Request) -> Response:
         after = step(self._state, request.method)
@@ -213,17 +208,16 @@ class _Connection:
             return _response(454)
         headers = {"Session": self._id}
         if request.method == "SETUP":
-            offers = parse_transports(request.headers.get("Transport") or "")
-            chosen = next((offer for offer in offers if offer.tcp and offer.unicast), None)
+            chosen = self._outlet_for(camera, parse_transports(request.headers.get("Transport") or ""))
             if chosen is None:
                 return _response(461)
-            low, high = chosen.channels or (0, 1)
-            self._channel = low
-            headers = {
-                "Transport": f"RTP/AVP/TCP;unicast;interleaved={low}-{high}",
-                "Session": f"{self._id};timeout={SESSION_TIMEOUT_S}",
-            }
+            timeout = camera.faults.timeout_s or SESSION_TIMEOUT_S
+            headers = {"Transport": chosen, "Session": f"{self._id};timeout={timeout}"}
+            if "no_session" in camera.faults.quirks:
+                del headers["Session"]
         elif request.method == "PLAY":
+            if "no_range" in camera.faults.quirks and request.headers.get("Range") is not None:
+                return _response(457)
             headers["Range"] = "npt=now-"
         else:
             self._stop_player()
@@ -231,67 +225,51 @@ class _Connection:
         self._state = after
         return _response(200, headers)
 
+    def _outlet_for(self, camera: CameraFile, offers: list[Transport]) -> str | None:
+        """Take the first transport that this camera does; the answer's Transport."""
+        quirks = camera.faults.quirks
+        for offer in offers:
+            if not offer.unicast or ("udp_only" if offer.tcp else "tcp_only") in quirks:
+                continue
+            if offer.tcp:
+                low, high = (6, 7) if "odd_channels" in quirks else offer.channels or (0, 1)
+                self._outlet = TcpOutlet(self._writer, low, high)
+                profile = "RTP/AVP" if "transport_without_tcp" in quirks else "RTP/AVP/TCP"
+                return f"{profile};unicast;interleaved={low}-{high}"
+            if offer.client_port is not None:
+                local, peer = (self._writer.get_extra_info(name)[0] for name in ("sockname", "peername"))
+                self._outlet = outlet = UdpOutlet(local, peer, offer.client_port)
+                ours, theirs = outlet.ports, offer.client_port
+                return f"RTP/AVP;unicast;client_port={theirs[0]}-{theirs[1]};server_port={ours[0]}-{ours[1]}"
+        return None
+
+    def _numbered(self, response: Response, request: Request) -> Response:
+        sequence = (request.headers.get("CSeq") or "0")[:16]
+        items = [("CSeq", sequence), ("Server", "sharpeyes-demo"), *response.headers.items]
+        if self.camera is not None and "no_cseq" in self.camera.faults.quirks:
+            del items[0]
+        return Response(response.status, response.reason, Headers(items), response.body)
+
     def _stop_player(self) -> None:
         if self._player is not None:
             self._player.cancel()
             self._player = None
 
     async def _play(self) -> None:
-        """Send frames at their time; sequence numbers and timestamps go on from loop to loop."""
+        """Send frames at their time until the session ends."""
         camera = self.camera
         assert camera is not None
+        assert self._outlet is not None
         film = await self._server.film_of(camera)
         self._server.count(camera, 1)
         try:
-            await self._send_film(camera, film)
+            await play(camera, film, self._outlet, lambda: self._heard)
         except (OSError, TimeoutError):
-            self._writer.transport.abort()
+            pass
         finally:
+            self._outlet.close()
             self._server.count(camera, -1)
-
-    async def _send_film(self, camera: CameraFile, film: Film) -> None:
-        loop = asyncio.get_running_loop()
-        # Like a live picture: whoever comes sees what the clock of the film says, from its last key frame on.
-        index = film.index_at(int(time.monotonic() * CLOCK))
-        began, first = loop.time(), film.frames[index].at
-        ssrc, base = secrets.randbits(32), secrets.randbits(32)
-        sequence, sent, octets, rounds, report_at = secrets.randbits(16), 0, 0, 0, 0
-        while True:
-            frame = film.frames[index]
-            ticks = rounds * film.duration + frame.at - first
-            if (wait := began + ticks / CLOCK - loop.time()) > 0:
-                await asyncio.sleep(wait)
-            stamp = (base + ticks) & 0xFFFFFFFF
-            if not camera.stalled:
-                burst = bytearray()
-                if ticks >= report_at:
-                    report_at = ticks + REPORT_EVERY
-                    burst += _sender_report(self._channel + 1, ssrc, stamp, sent, octets)
-                last = len(frame.payloads) - 1
-                for number, payload in enumerate(frame.payloads):
-                    marker = 0xE0 if number == last else 0x60  # M and payload type 96
-                    burst += _RTP.pack(0x24, self._channel, 12 + len(payload), 0x80, marker, sequence, stamp, ssrc)
-                    burst += payload
-                    sequence = (sequence + 1) & 0xFFFF
-                    octets += len(payload)
-                sent += last + 1
-                self._writer.write(burst)
-                async with asyncio.timeout(STALLED_S):
-                    await self._writer.drain()
-            index += 1
-            if index == len(film.frames):
-                index, rounds = 0, rounds + 1
-
-
-_RTP: Final = struct.Struct("!BBHBBHII")  # RFC 2326 §10.12 and RFC 3550 §5.1
-
-
-def _sender_report(channel: int, ssrc: int, stamp: int, packets: int, octets: int) -> bytes:
-    """A sender report without blocks (RFC 3550 §6.4.1)."""
-    now = time.time() + NTP_EPOCH
-    ntp = (int(now) << 32 | int(now % 1 * 2**32)) & (2**64 - 1)
-    body = struct.pack("!BBHIQIII", 0x80, 200, 6, ssrc, ntp, stamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
-    return struct.pack("!BBH", 0x24, channel, len(body)) + body
+        self._writer.transport.abort()  # the client stalled, or let its session run out
 
 
 def _path(url: str) -> str:
@@ -305,9 +283,3 @@ def _path(url: str) -> str:
 
 def _response(status: int, headers: dict[str, str] | None = None) -> Response:
     return Response(status, REASONS[status], Headers(headers))
-
-
-def _numbered(response: Response, request: Request) -> Response:
-    sequence = (request.headers.get("CSeq") or "0")[:16]
-    items = [("CSeq", sequence), ("Server", "sharpeyes-demo"), *response.headers.items]
-    return Response(response.status, response.reason, Headers(items), response.body)

@@ -8,13 +8,14 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from hub.domain.clock import Clock
-from hub.media.peer.publication import Listener
+from hub.media.peer.publication import Asking, Listener
 from hub.media.rtp import h264
 from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import KIND_OF, AccessUnit, Codec, Kind
 
 MAX_UNIT: Final = 8 * 1024 * 1024  # bytes of one access unit
+MAX_LAYERS: Final = 4
 
 
 @dataclass(slots=True)
@@ -94,7 +95,8 @@ class Stream:
     """One camera or one conference member: RTP made once, a GOP cache, a history for NACK, any number of readers.
 
     ``expects`` are the codecs a pull source will bring ("h264" for a camera), so that a viewer can be answered
-    before the source is open. ``on_change`` is called after each change of ``subscribers`` (viewers and taps).
+    before the source is open; ``layers`` how many of video it brings (main and sub stream).
+    ``on_change`` is called after each change of ``subscribers`` (viewers and taps).
     ``last_unit_at`` is in ms by the hub's clock; ``last_keyframe`` the newest H.264 key frame of a pull source,
     its parameter sets in front.
     """
@@ -105,6 +107,7 @@ class Stream:
         *,
         clock: Clock,
         expects: Sequence[Codec] = (),
+        layers: int = 1,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self.id = id
@@ -115,13 +118,15 @@ class Stream:
         self._clock = clock
         self._on_change = on_change
         self._tracks: dict[Kind, Track] = {KIND_OF[codec]: Track(codec) for codec in expects}
+        self._more: list[Track] = []  # further layers of video
+        self._grow(layers)
         self._sets = h264.ParameterSets()
         self._seen: set[Kind] = set()
         self._listeners: dict[Kind, list[Listener]] = {"video": [], "audio": []}
         self._readers: list[Reader] = []
         self._viewers: set[str] = set()
         self._endings: list[Callable[[], None]] = []
-        self._ask: Callable[[], None] | None = None
+        self._ask: Asking | None = None
 
     @property
     def subscribers(self) -> int:
@@ -145,11 +150,30 @@ class Stream:
         """The outgoing tracks, also those that are only expected."""
         return MappingProxyType(self._tracks)
 
+    def layers(self, kind: Kind) -> Sequence[Track]:
+        """The track of a kind and its further layers, by ``Track.layer``; empty when there is none."""
+        track = self._tracks.get(kind)
+        return () if track is None else (track, *self._more) if kind == "video" else (track,)
+
+    def _grow(self, layers: int) -> None:
+        """Have at least so many layers of video, all of one codec and time line."""
+        video = self._tracks.get("video")
+        if video is None or any(track.codec != video.codec or track.ssrc != video.ssrc for track in self._more):
+            self._more = []
+        while video is not None and len(self._more) + 1 < min(layers, MAX_LAYERS):
+            self._more.append(Track(video.codec, video, len(self._more) + 1))
+
     # units of a pull source ------------------------------------------------------------------------
 
-    def publish(self, unit: AccessUnit) -> None:
-        """Hand one unit to every subscriber. Never waits, never raises for what a subscriber does."""
+    def publish(self, unit: AccessUnit, layer: int = 0) -> None:
+        """Hand one unit to every subscriber. Never waits, never raises for what a subscriber does.
+
+        Taps read layer 0, the main stream; units of further layers go to viewers only.
+        """
         if self.ended:
+            return
+        if layer:
+            self._publish_layer(unit, layer)
             return
         track = self._tracks.get(unit.kind)
         if track is None:
@@ -170,6 +194,14 @@ class Stream:
             if not reader.offer(unit):
                 self.counters.reader_drops += 1
 
+    def _publish_layer(self, unit: AccessUnit, layer: int) -> None:
+        tracks = self.layers(unit.kind)
+        if layer >= len(tracks) or tracks[layer].codec != unit.codec or len(unit.data) > MAX_UNIT:
+            self.counters.refused += 1
+        elif packets := tracks[layer].append_unit(unit):
+            for listener in self._listeners[unit.kind]:
+                listener(packets)
+
     def _remember(self, unit: AccessUnit) -> AccessUnit:
         """Keep the last key frame decodable on its own: with parameter sets."""
         nals = h264.split(unit.data) if unit.keyframe or self.last_keyframe is None else []
@@ -187,7 +219,7 @@ class Stream:
         self.counters.restarts += 1
         self._sets.clear()
         self.last_keyframe = None
-        for track in self._tracks.values():
+        for track in (*self._tracks.values(), *self._more):
             track.restart()
 
     def units(self, name: str, maxlen: int = 64) -> Reader:
@@ -236,32 +268,39 @@ class Stream:
         if ending in self._endings:
             self._endings.remove(ending)
 
-    def publisher(self, codecs: Sequence[Codec], request_keyframe: Callable[[], None]) -> bool:
-        """A publisher takes over. True when a track's codec changed, so that viewers must come again."""
+    def publisher(self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1) -> bool:
+        """A publisher takes over, with so many layers of video.
+
+        True when a track's codec changed or layers were added, so that viewers must come again.
+        """
         wanted = {KIND_OF[codec]: codec for codec in codecs}
         changed = any(kind not in wanted or wanted[kind] != track.codec for kind, track in self._tracks.items())
         changed = changed or (bool(self._tracks) and wanted.keys() != self._tracks.keys())
+        changed = changed or ("video" in self._tracks and layers > len(self._more) + 1)
         self._tracks = {
             kind: track
             if (track := self._tracks.get(kind)) is not None and track.codec == codec
             else Track(codec)
             for kind, codec in wanted.items()
         }  # fmt: skip
+        self._grow(layers)
         self._seen.clear()
         self._ask = request_keyframe
         self.restart()
         return changed
 
-    def unpublish(self, request_keyframe: Callable[[], None]) -> None:
+    def unpublish(self, request_keyframe: Asking) -> None:
         """That publisher left."""
         if self._ask == request_keyframe:
             self._ask = None
             self.restart()
 
-    def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int) -> None:
+    def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
         """Packets of the publisher, in the order they came."""
-        if self.ended or (track := self._tracks.get(kind)) is None:
+        tracks = self.layers(kind)
+        if self.ended or layer >= len(tracks):
             return
+        track = tracks[layer]
         self.counters.units += len(packets)
         self.last_unit_at = at_ms
         self._seen.add(kind)
@@ -269,10 +308,10 @@ class Stream:
             for listener in self._listeners[kind]:
                 listener(stored)
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, layer: int = 0) -> None:
         """Ask the publisher, when there is one."""
         if self._ask is not None:
-            self._ask()
+            self._ask(layer)
 
     # the end ----------------------------------------------------------------------------------------
 

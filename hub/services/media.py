@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from hub.bus.connection import BUS_ERRORS
 from hub.bus.relay_wire import AnswerOut, NodeInfo, OfferIn
-from hub.bus.relays import Relays
+from hub.bus.relays import Relays, TransportStream
 from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable
 from hub.domain.events import CameraViewed
 from hub.domain.ids import CameraId, ConferenceId, MemberId, StreamId
@@ -86,6 +86,36 @@ class Media:
         answer = await self._watch_camera(who, camera, sdp, keys=(camera,))
         await self._viewed(who, camera, None)
         return answer
+
+    async def read_camera(self, who: SignedInAs, camera: CameraId) -> TransportStream:
+        """A camera as MPEG-TS, for players and other platforms; recorded as ``camera.viewed``. Close what is returned.
+
+        It ends like any session: with the sign-in, the camera, or the right. Raises what ``watch_camera`` raises, and
+        Unavailable (``stream.not_live``) when no picture comes.
+        """
+        require(who.actor, Right.CAMERA_WATCH)
+        async with self._ctx.reading() as db:
+            await reachable(self._ctx, db, who.actor, camera)
+        owner = owner_key(who.session)
+        for last in (False, True):
+            node = await self._placements.open_camera(camera, anew=last)
+            try:
+                opened = await self._relays.transport_stream(node.url, camera, owner=owner)
+                break
+            except NotFound:  # the relay has forgotten it
+                if last:
+                    raise
+            except Unavailable as error:
+                if last or error.id != "relay.none":
+                    raise
+                self._placements.suspect(node)
+        try:
+            await self._note(who, node, camera, AnswerOut(sdp="", session=opened.session), keys=(camera,))
+            await self._viewed(who, camera, None)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
 
     async def watch_stage(self, who: SignedInAs, conference: ConferenceId, sdp: str) -> Answered:
         """A viewer of the camera on the stage: members see it even where the camera is out of their reach.

@@ -1,19 +1,28 @@
 """The Transport header (RFC 2326 §12.39)."""
 
+import re
 from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+Pair: TypeAlias = tuple[int, int]
+_PAIR: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
+_SSRC: Final = re.compile(r"[0-9A-Fa-f]{1,8}")
 
 
 @dataclass(frozen=True)
 class Transport:
-    """One transport that a client offers. ``channels`` is None unless it is interleaved in the connection."""
+    """One transport, offered or chosen. ``channels`` is None unless it is interleaved in the connection."""
 
     tcp: bool
     unicast: bool
-    channels: tuple[int, int] | None
+    channels: Pair | None
+    client_port: Pair | None = None
+    server_port: Pair | None = None
+    ssrc: int | None = None
 
 
 def parse_transports(value: str) -> list[Transport]:
-    """All offered transports in the client's order of preference; those that make no sense are left out."""
+    """All transports in the writer's order of preference; those that make no sense are left out."""
     return [found for part in value[:2_048].split(",")[:8] if (found := _parse_one(part)) is not None]
 
 
@@ -22,16 +31,33 @@ def _parse_one(text: str) -> Transport | None:
     pieces = profile.upper().split("/")
     if pieces[:2] != ["RTP", "AVP"]:
         return None
-    channels = None
+    pairs: dict[str, Pair] = {}
+    ssrc = None
     for param in params:
         name, _, value = param.partition("=")
-        if name.lower() == "interleaved":
-            low, _, high = value.partition("-")
-            if not (low.isascii() and low.isdigit() and len(low) <= 3):
+        name = name.strip().lower()
+        if name in ("interleaved", "client_port", "server_port"):
+            pair = _pair(value.strip(), 255 if name == "interleaved" else 65_535)
+            if pair is None:
                 return None
-            first = int(low)
-            second = int(high) if high.isascii() and high.isdigit() and len(high) <= 3 else first + 1
-            if first > 255 or second > 255 or first == second:
-                return None
-            channels = (first, second)
-    return Transport(tcp=pieces[2:] == ["TCP"], unicast="multicast" not in params, channels=channels)
+            pairs[name] = pair
+        elif name == "ssrc" and _SSRC.fullmatch(value.strip()):
+            ssrc = int(value, 16)
+    return Transport(
+        tcp=pieces[2:] == ["TCP"],
+        unicast="multicast" not in (param.lower() for param in params),
+        channels=pairs.get("interleaved"),
+        client_port=pairs.get("client_port"),
+        server_port=pairs.get("server_port"),
+        ssrc=ssrc,
+    )
+
+
+def _pair(text: str, most: int) -> Pair | None:
+    """Both numbers; the second is one more than the first where it is not said."""
+    found = _PAIR.fullmatch(text)
+    if found is None:
+        return None
+    first = int(found[1])
+    second = int(found[2]) if found[2] else first + 1
+    return None if first > most or second > most or first == second else (first, second)

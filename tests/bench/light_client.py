@@ -13,9 +13,10 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsP
 from pylibsrtp import Error as SrtpError
 
 from hub.media.peer.dtls import Pipe
-from hub.media.rtp import rtcp
+from hub.media.rtp import extension, rtcp
 from hub.media.rtp.h264 import begins_keyframe
 from hub.media.rtp.packet import parse_rtp
+from hub.media.rtp.twcc import ArrivalLog
 from signaling.ice import binding_request
 
 CHECK_S: Final = 2.5
@@ -23,16 +24,26 @@ _CERTIFICATE: Final = RTCCertificate.generateCertificate()
 Post = Callable[[str], Awaitable[str]]
 
 
-def offer(ufrag: str, pwd: str) -> str:
-    """A recvonly H.264 offer as a browser would write it, less what we do not use."""
+MID, TRANSPORT = 4, 3  # header extensions of a full offer
+_EVERYTHING: Final = [
+    "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102", "a=rtcp-fb:102 transport-cc", "a=rtcp-fb:102 goog-remb",
+    f"a=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid",
+    f"a=extmap:{TRANSPORT} http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+]  # fmt: skip
+
+
+def offer(ufrag: str, pwd: str, *, full: bool = False) -> str:
+    """A recvonly H.264 offer as a browser would write it; ``full``: with RTX, mid and transport-cc."""
     print_ = next(f for f in _CERTIFICATE.getFingerprints() if f.algorithm == "sha-256")
     return "\r\n".join(
         [
             "v=0", f"o=- {secrets.randbits(60)} 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0",
-            "m=video 9 UDP/TLS/RTP/SAVPF 102", "c=IN IP4 0.0.0.0", "a=mid:0", "a=recvonly", "a=rtcp-mux",
+            "m=video 9 UDP/TLS/RTP/SAVPF 102" + (" 103" if full else ""),
+            "c=IN IP4 0.0.0.0", "a=mid:0", "a=recvonly", "a=rtcp-mux",
             f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{pwd}", f"a=fingerprint:sha-256 {print_.value}", "a=setup:active",
             "a=rtpmap:102 H264/90000", "a=rtcp-fb:102 nack", "a=rtcp-fb:102 nack pli",
-            "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f", "",
+            "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+            *(_EVERYTHING if full else []), "",
         ]
     )  # fmt: skip
 
@@ -40,8 +51,10 @@ def offer(ufrag: str, pwd: str) -> str:
 class LightViewer:
     """One viewer. ``packets`` counts what came, ``first_frame_s`` is from the offer to a whole key frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, full: bool = False) -> None:
         self.packets = 0
+        self._full = full
+        self._arrivals = ArrivalLog()
         self.first_frame_s: float | None = None
         self.seen = asyncio.Event()
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -64,7 +77,7 @@ class LightViewer:
     async def join(self, post: Post) -> None:
         """Offer, connect, and keep receiving until ``close``."""
         self._began = time.perf_counter()
-        answer = await post(offer(self._ufrag, self._pwd))
+        answer = await post(offer(self._ufrag, self._pwd, full=self._full))
         found = {name: _value(answer, name) for name in ("ice-ufrag", "ice-pwd", "fingerprint")}
         candidate = re.search(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", answer)
         ssrc = re.search(r"a=ssrc:(\d+) ", answer)
@@ -83,6 +96,8 @@ class LightViewer:
         for data in early:
             self._look(data)
         self._tasks.append(asyncio.create_task(self._reports()))
+        if self._full:
+            self._tasks.append(asyncio.create_task(self._feedback()))
 
     async def close(self) -> None:
         """Leave."""
@@ -109,6 +124,13 @@ class LightViewer:
             block = rtcp.Block(self._ssrc, 0, 0, 0, 0, 0, 0)
             await self._dtls._send_rtp(rtcp.receiver_report(1, (block,)) + rtcp.cname(1, "bench"))
 
+    async def _feedback(self) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            if body := self._arrivals.feedback():
+                head = rtcp.receiver_report(1, ())
+                await self._dtls._send_rtp(head + rtcp.transport(1, self._ssrc, body))
+
     def _readable(self) -> None:
         for _ in range(256):
             try:
@@ -127,6 +149,11 @@ class LightViewer:
         if 192 <= self._buffer[1] <= 223:
             return
         self.packets += 1
+        if self._full and self._buffer[0] & 0x10:  # header extensions are not encrypted
+            words = int.from_bytes(self._buffer[14:16], "big")
+            found = extension.elements(extension.ONE_BYTE, bytes(self._buffer[16 : 16 + 4 * words]))
+            if (number := extension.number(found, TRANSPORT)) is not None:
+                self._arrivals.packet(number, time.monotonic_ns() // 1_000)
         if self.seen.is_set():
             return
         if self._dtls._rx_srtp is None:

@@ -15,7 +15,7 @@ from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
 from hub.media.peer.server import PeerServer
 from hub.media.rtp.unit import AccessUnit
-from hub.media.sources.pull import PullSource
+from hub.media.sources.opening import open_source
 from hub.media.stream import Stream
 from tests.integration.media_kit import FPS, encoded
 
@@ -56,7 +56,7 @@ class Bench:
             case "cold":
                 feed = Feed(
                     request["stream"], StreamConfig(url=request["url"]), clock=system_clock,
-                    opener=lambda url: PullSource(check_url(url), clock=system_clock),
+                    opener=lambda url: open_source(check_url(url), clock=system_clock),
                 )  # fmt: skip
                 self._streams[request["stream"]] = feed.stream
                 self._tasks[request["stream"]] = self._group.create_task(feed.run())

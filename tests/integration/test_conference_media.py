@@ -19,7 +19,8 @@ from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 from hub.bus import leases
 from hub.bus.relay_wire import NodeInfo
 from hub.bus.relays import Relays
-from hub.demo.rtsp_server import CameraFile, RtspServer
+from hub.demo.rtsp_camera import CameraFile
+from hub.demo.rtsp_server import RtspServer
 from hub.domain.ids import new_id
 from hub.media.node import run_relay
 from hub.settings import Settings

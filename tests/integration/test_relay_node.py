@@ -29,7 +29,8 @@ from hub.bus.relay_wire import (
 )
 from hub.bus.relays import Relays
 from hub.bus.streams import Entry, GroupReader
-from hub.demo.rtsp_server import CameraFile, RtspServer
+from hub.demo.rtsp_camera import CameraFile
+from hub.demo.rtsp_server import RtspServer
 from hub.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from hub.domain.ids import new_id
 from hub.media.node import run_relay

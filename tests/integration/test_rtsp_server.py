@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hub.demo.cameras import run_cameras
-from hub.demo.rtsp_server import CameraFile, RtspServer
+from hub.demo.rtsp_camera import CameraFile
+from hub.demo.rtsp_server import RtspServer
 from hub.domain.errors import Unavailable
 from signaling.rtsp.auth import Guard, digest_response, parse_params
 from signaling.rtsp.message import Decoder, Headers, Interleaved, Request, Response, encode_request
@@ -111,8 +112,8 @@ async def test_what_makes_no_sense_gets_the_status_of_the_standard(tmp_path: Pat
         assert (await client.ask("DESCRIBE", "nowhere")).status == 404
         assert (await client.ask("PLAY", "gate")).status == 455
         assert (await client.ask("RECORD", "gate")).status == 405
-        udp = await client.ask("SETUP", "gate/trackID=0", Transport="RTP/AVP;unicast;client_port=5000-5001")
-        assert udp.status == 461
+        multicast = await client.ask("SETUP", "gate/trackID=0", Transport="RTP/AVP;multicast;port=5000-5001")
+        assert multicast.status == 461
         await play(client)
         assert (await client.ask("PAUSE", "gate", Session="another")).status == 454
 

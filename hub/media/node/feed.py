@@ -4,11 +4,12 @@
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, NoReturn, Protocol, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 import structlog
 
@@ -18,6 +19,8 @@ from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.errors import SourceError
+from hub.media.sources.opening import OpenSource
+from hub.media.sources.units import Figures
 from hub.media.stream import Stream
 from hub.media.taps.health import Health
 from hub.media.taps.supervise import supervised
@@ -25,13 +28,8 @@ from hub.media.taps.supervise import supervised
 log: Final = structlog.get_logger(__name__)
 
 FREEZE_S: Final = 5.0
+HURRY_S: Final = 1.0  # after a failure even somebody who waits is made to wait so long
 STABLE_S: Final = 10.0  # a source that lived so long starts its back-off anew
-
-
-class OpenSource(Protocol):
-    """A connection. ``read`` raises SourceError and may be cancelled."""
-
-    async def read(self) -> list[AccessUnit]: ...
 
 
 Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[OpenSource]]
@@ -54,11 +52,14 @@ class Feed:
         linger_s: float = 10.0,
         freeze_s: float = FREEZE_S,
         retry: Callable[[int], float] = retry_after,
+        hurry_s: float = HURRY_S,
     ) -> None:
         self.config = config
         self.stream = Stream(id, clock=clock, expects=("h264",), on_change=self._subscribers_changed)
         self.health = Health()
         self.opened = 0  # connections ever tried
+        self._past = Figures()  # of connections that are over
+        self._source: OpenSource | None = None
         self._clock = clock
         self._opener = opener
         self._taps_of = taps
@@ -66,12 +67,15 @@ class Feed:
         self._linger_s = linger_s
         self._freeze_s = freeze_s
         self._retry = retry
+        self._hurry_s = hurry_s
         self._state = CameraState.IDLE
         self._since = clock()
         self._error: SourceError | None = None
         self._retry_at: int | None = None
         self._live_at: float | None = None  # of this connection, monotonic
         self._changed = asyncio.Event()
+        self._seen = 0  # subscribers when last looked at
+        self._hurry = asyncio.Event()  # somebody came who waits for the picture
         self._moved = False  # the address changed: connect anew
         self._group: asyncio.TaskGroup | None = None
         self._taps: dict[str, asyncio.Task[int]] = {}
@@ -92,6 +96,11 @@ class Feed:
             viewers=self.stream.viewers,
             since=self._since,
         )
+
+    @property
+    def figures(self) -> Figures:
+        """Packets, losses and drops of all connections so far."""
+        return self._past if self._source is None else self._past + self._source.figures
 
     def reconfigure(self, config: StreamConfig) -> None:
         """Take new wishes; the same ones change nothing, another address connects anew, viewers stay."""
@@ -131,6 +140,9 @@ class Feed:
         return self.config.keep_open or self.stream.subscribers > 0
 
     def _subscribers_changed(self) -> None:
+        before, self._seen = self._seen, self.stream.subscribers
+        if self._seen > before:
+            self._hurry.set()
         self._changed.set()
         self._on_change()
 
@@ -183,20 +195,38 @@ class Feed:
             pause = self._retry(failures)
             self._error, self._retry_at = failure, self._clock() + int(pause * 1_000)
             self._enter(CameraEvent.BROKE)
-            await asyncio.sleep(pause)
+            await self._rest(failure, pause)
             self._retry_at = None
             self._enter(CameraEvent.RETRIED)
+
+    async def _rest(self, failure: SourceError, pause: float) -> None:
+        """Wait out the back-off; somebody who comes meanwhile and waits cuts it short.
+
+        Not where the password was wrong: cameras lock an account after a few tries.
+        """
+        self._hurry.clear()
+        least = min(pause, self._hurry_s)
+        await asyncio.sleep(least)
+        if failure.id == "source.unauthorized":
+            await asyncio.sleep(pause - least)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause - least):
+                await self._hurry.wait()
 
     async def _receive(self) -> NoReturn:
         """One connection, until it raises SourceError."""
         self.opened += 1
         try:
             async with self._opener(self.config.url) as source:
+                self._source = source
                 units = await source.read()
                 while True:
                     self._publish(units)
                     units = await self._next(source)
         finally:
+            if self._source is not None:
+                self._past, self._source = self.figures, None
             self.stream.restart()  # nobody who comes now may be shown a picture of the past
 
     async def _next(self, source: OpenSource) -> list[AccessUnit]:

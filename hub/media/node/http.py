@@ -9,7 +9,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.bus.internal_http import read, reply
-from hub.bus.relay_wire import OfferIn, StreamConfig, StreamStates
+from hub.bus.relay_wire import SESSION_HEADER, OfferIn, StreamConfig, StreamStates
+from hub.bus.streaming import Streamed
 from hub.domain.errors import Invalid, NotFound
 from hub.domain.ids import Id
 from hub.media.node.manager import Streams
@@ -29,6 +30,7 @@ class Routes:
         """All of them."""
         return [
             Route("/streams", self.states, methods=["GET"]),
+            Route("/streams/{stream}.ts", self.transport_stream, methods=["GET"]),
             Route("/streams/{stream}", self.put, methods=["PUT"]),
             Route("/streams/{stream}", self.delete, methods=["DELETE"]),
             Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
@@ -57,6 +59,25 @@ class Routes:
     async def whip(self, request: Request) -> Response:
         return reply(await self._streams.whip(_stream(request), await read(request, OfferIn)), 201)
 
+    async def transport_stream(self, request: Request) -> Response:
+        outlet = self._streams.outlet(_stream(request), _owner(request))
+
+        async def done() -> None:
+            self._streams.outlets.close(outlet.id, "left")
+
+        try:
+            first = await outlet.first()
+        except BaseException:
+            await done()
+            raise
+        return Streamed(
+            outlet.chunks(first),
+            media_type="video/mp2t",
+            headers={SESSION_HEADER: outlet.id},
+            until=outlet.ended,
+            on_done=done,
+        )
+
     async def picture(self, request: Request) -> Response:
         data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
         if data is None:
@@ -68,10 +89,7 @@ class Routes:
         return Response(status_code=204)
 
     async def end_owner(self, request: Request) -> Response:
-        owner = request.query_params.get("owner", "")
-        if not 1 <= len(owner) <= MAX_OWNER:
-            raise Invalid("request.invalid", "owner: missing or too long")
-        await self._streams.end_owner(owner)
+        await self._streams.end_owner(_owner(request))
         return Response(status_code=204)
 
     async def healthz(self, _: Request) -> Response:
@@ -86,3 +104,10 @@ def _stream(request: Request) -> str:
         return _ID.validate_python(request.path_params["stream"])
     except ValidationError:
         raise Invalid("request.invalid", "stream: not an id") from None
+
+
+def _owner(request: Request) -> str:
+    owner = request.query_params.get("owner", "")
+    if not 1 <= len(owner) <= MAX_OWNER:
+        raise Invalid("request.invalid", "owner: missing or too long")
+    return owner

@@ -13,6 +13,7 @@ from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
 from hub.media.node.outbox import Outbox
+from hub.media.node.outlets import Outlet, Outlets
 from hub.media.peer.server import PeerServer
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf
@@ -57,6 +58,7 @@ class Streams:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._members: dict[str, Member] = {}
         self.outbox: Outbox | None = None
+        self.outlets = Outlets(lambda id, session, owner, why: self._report(id, session, owner, "ended", why))
 
     # desired state ----------------------------------------------------------------------------------
 
@@ -159,14 +161,22 @@ class Streams:
         if sum(session.owner == owner for session in self._peers.sessions) >= MAX_SESSIONS_OF_ONE:
             raise TooMany("relay.full", f"one sign-in has at most {MAX_SESSIONS_OF_ONE} sessions on a relay")
 
+    def outlet(self, id: str, owner: str) -> Outlet:
+        """Let a reader over HTTP in. Raises NotFound ``stream.unknown``, TooMany ``relay.full``."""
+        if (feed := self._feeds.get(id)) is None:
+            raise _unknown(id)
+        return self.outlets.open(feed.stream, owner)
+
     async def end_session(self, session: str) -> None:
         """Raises NotFound ``session.unknown``."""
+        if self.outlets.close(session, "deleted"):
+            return
         if not await self._peers.end(session, "deleted"):
             raise NotFound("session.unknown", "there is no such session")
 
     async def end_owner(self, owner: str) -> int:
         """End everything of a person; returns how many sessions there were."""
-        return await self._peers.end_owner(owner)
+        return self.outlets.close_owner(owner) + await self._peers.end_owner(owner)
 
     # what happens -----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -12,6 +13,7 @@ from prometheus_client.registry import Collector
 from hub.media.node.manager import Streams
 from hub.media.node.outbox import Outbox
 from hub.media.peer.server import PeerServer
+from hub.media.sources.units import Figures
 
 STATES: Final = ("idle", "connecting", "live", "frozen", "failed")
 
@@ -30,6 +32,7 @@ class _Figures(Collector):
             family.add_metric([name], states[name])
         yield family
         yield GaugeMetricFamily("sharpeyes_relay_sessions", "WHEP and WHIP sessions", len(self._peers.sessions))
+        yield GaugeMetricFamily("sharpeyes_relay_outlets", "Readers over HTTP", len(self._streams.outlets))
         yield GaugeMetricFamily(
             "sharpeyes_relay_picture_bytes", "Pictures kept for vision, bytes", self._streams.shelf.bytes
         )
@@ -41,6 +44,10 @@ class _Figures(Collector):
         yield CounterMetricFamily("sharpeyes_relay_source_units", "Units", sum(feed.health.units for feed in feeds))
         yield CounterMetricFamily("sharpeyes_relay_source_bytes", "Bytes", sum(feed.health.bytes for feed in feeds))
         yield CounterMetricFamily("sharpeyes_relay_source_opened", "Connections", sum(feed.opened for feed in feeds))
+        totals = sum((feed.figures for feed in feeds), Figures())
+        for field in fields(totals):
+            text = f"Total of {field.name}: hub.media.sources.units"
+            yield CounterMetricFamily(f"sharpeyes_relay_source_{field.name}", text, getattr(totals, field.name))
         for name, value in sorted(self._peers.counters.items()):
             yield CounterMetricFamily(f"sharpeyes_relay_peer_{name}", f"Total of {name}", value)
 

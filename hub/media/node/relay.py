@@ -24,7 +24,7 @@ from hub.media.node.manager import Streams
 from hub.media.node.metrics import registry
 from hub.media.node.outbox import Outbox
 from hub.media.peer.server import PeerServer
-from hub.media.sources.pull import PullSource
+from hub.media.sources.opening import open_source
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf, keep_pictures
 from hub.settings import Settings
@@ -125,7 +125,7 @@ class _Relay:
             id,
             config,
             clock=self._clock,
-            opener=lambda url: PullSource(check_url(url, files=True), clock=self._clock, files=files),
+            opener=lambda url: open_source(check_url(url, files=True), clock=self._clock, files=files),
             taps=self._taps,
             on_change=on_change,
             linger_s=self._settings.linger_s,

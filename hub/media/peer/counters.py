@@ -18,9 +18,16 @@ class Counters:
     retransmit_missed: int = 0  # asked for, and gone or over the limit
     pli: int = 0
     replays: int = 0
+    paced: int = 0  # packets of bursts that were spread
+    unpaced: int = 0  # of bursts too large for that
+    layer_switches: int = 0
+    padding_in: int = 0  # retransmissions without a packet: probes of a publisher
+    feedback_in: int = 0  # transport-wide feedback of viewers
+    feedback_out: int = 0  # and to publishers
     keyframe_requests: int = 0
     stun_in: int = 0
     stun_bad: int = 0
+    ice_restarts: int = 0
     dtls_failed: int = 0
     srtp_bad: int = 0
     protect_failed: int = 0

@@ -1,5 +1,6 @@
 """From datagrams to sessions: what arrives is sorted by its first byte and by where it comes from."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,10 +32,18 @@ class Directory:
         self.sessions[session.id] = session
         self.fragments[session.ice.local.ufrag] = session
 
+    def restarted(self, session: Session) -> None:
+        """Its ICE credentials are new; checks with the former ones are still answered, those before them no more."""
+        keep = [session.ice.local.ufrag, *([session.ice.before[0].ufrag] if session.ice.before else [])]
+        for ufrag in [ufrag for ufrag, other in self.fragments.items() if other is session and ufrag not in keep]:
+            del self.fragments[ufrag]
+        self.fragments[session.ice.local.ufrag] = session
+
     def remove(self, session: Session) -> None:
         """From now on nothing reaches it."""
         self.sessions.pop(session.id, None)
-        self.fragments.pop(session.ice.local.ufrag, None)
+        for ufrag in [ufrag for ufrag, other in self.fragments.items() if other is session]:
+            del self.fragments[ufrag]
         for path in [path for path, other in self.paths.items() if other is session]:
             del self.paths[path]
 
@@ -48,13 +57,14 @@ class Demux:
         self._directory = directory
         self._totals = counters
         self._clock = clock
+        self._now_us = 0
         self._dirty: set[Publisher] = set()
 
     def readable(self) -> None:
         """Drain the socket. Nothing that arrives can raise out of here."""
         now = self._clock()
         for _ in range(TURNS):
-            count = 0
+            count, self._now_us = 0, time.monotonic_ns() // 1_000
             for slot, size, path in self._inlet.receive():
                 count += 1
                 try:
@@ -128,7 +138,7 @@ class Demux:
         elif session.publisher is not None:
             self._totals.packets_in += 1
             self._totals.bytes_in += size
-            session.publisher.packet(parse_rtp(data), now)
+            session.publisher.packet(parse_rtp(data), now, self._now_us)
             self._dirty.add(session.publisher)
         else:
             self._totals.malformed += 1

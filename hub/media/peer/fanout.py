@@ -2,23 +2,27 @@
 
 Per batch the packets are laid out once in a template; per viewer the template is copied, each packet gets its
 sequence number (and payload type), libsrtp protects it in place, and one segmented send carries each run of equal
-sizes. A native half may replace ``Fanout`` behind these two methods: ``live`` and ``exact``.
+sizes. A native half may replace ``Fanout`` behind three methods: ``live``, ``exact`` and ``again``.
 
 Never protect two different plaintexts under one (SSRC, rollover counter, sequence number): what is written here is a
 function of the packet and of the viewer's ``Numbering`` alone.
 """
 
+import secrets
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp_lib
 
 from hub.media.peer import udp
 from hub.media.peer.counters import Counters
-from hub.media.rtp.numbering import Numbering
+from hub.media.rtp.extension import PLAIN, Layout, send_time
+from hub.media.rtp.numbering import Numbering, Segment
 from hub.media.rtp.packet import HEADER
+from hub.media.rtp.sendlog import SendLog
 from hub.media.rtp.track import Packet
 
 STRIDE: Final = 1_536
@@ -26,19 +30,59 @@ SLOTS: Final = 48  # packets a pass; the kernel segments a send into 64 datagram
 MAX_SEND: Final = 65_000  # bytes of one segmented send, below what one UDP datagram may hold
 _SWAPPED: Final = [(seq & 0xFF) << 8 | seq >> 8 for seq in range(0x10000)]  # to network order
 
-Protect = Callable[[Any, Any, Any], int]
+
+Protect: TypeAlias = Callable[[Any, Any, Any], int]
+Shape: TypeAlias = tuple[int, Layout]
+"""What targets must have in common to share a template: the SRTP tag and the header extension."""
+Item: TypeAlias = tuple[Packet, int, Segment]
+
+
+def _clock_us() -> int:
+    return time.monotonic_ns() // 1_000
+
+
+class Repair:
+    """The retransmission stream of one viewer's track (RFC 4588): an SSRC and a sequence space of its own."""
+
+    __slots__ = ("next", "payload_type", "ssrc")
+
+    def __init__(self, payload_type: int, ssrc: int, first: int | None = None) -> None:
+        self.payload_type = payload_type
+        self.ssrc = ssrc
+        self.next = secrets.randbelow(1 << 14) + 1 if first is None else first  # extended, as in ``Numbering``
 
 
 class Target:
-    """Where one viewer's track goes: keys, path and numbers. ``tag`` is what SRTP appends to each packet, in bytes."""
+    """Where one viewer's track goes: keys, path and numbers. ``tag`` is what SRTP appends to each packet, in bytes.
 
-    __slots__ = ("length", "name", "numbering", "octets", "packets", "payload_type", "srtp", "tag")
+    ``log`` numbers and remembers what is sent when the layout has transport-cc.
+    """
 
-    def __init__(self, srtp: Any, tag: int, payload_type: int, path: bytes, numbering: Numbering) -> None:
+    __slots__ = (
+        "layout", "length", "log", "name", "numbering", "octets", "packets", "payload_type", "repair", "shape", "srtp",
+        "tag",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        srtp: Any,
+        tag: int,
+        payload_type: int,
+        path: bytes,
+        numbering: Numbering,
+        *,
+        layout: Layout = PLAIN,
+        log: SendLog | None = None,
+        repair: Repair | None = None,
+    ) -> None:
         self.srtp = srtp
         self.tag = tag
         self.payload_type = payload_type
         self.numbering = numbering
+        self.layout = layout
+        self.log = log
+        self.repair = repair
+        self.shape = (tag, layout)
         self.packets = 0
         self.octets = 0
         self.move(path)
@@ -50,19 +94,26 @@ class Target:
 
 
 class Fanout:
-    """Buffers and the two ways to send. Belongs to the thread of the loop."""
+    """Buffers and the three ways to send. Belongs to the thread of the loop."""
 
     def __init__(
-        self, fd: int, counters: Counters, *, gso: bool = True, protect: Protect = srtp_lib.srtp_protect
+        self,
+        fd: int,
+        counters: Counters,
+        *,
+        gso: bool = True,
+        protect: Protect = srtp_lib.srtp_protect,
+        clock_us: Callable[[], int] = _clock_us,
     ) -> None:
         self.gso = gso
         self._fd = fd
         self._counters = counters
         self._protect = protect
+        self._clock_us = clock_us
         self._template = udp.ffi.new("char[]", STRIDE * SLOTS)
         self._work = udp.ffi.new("char[]", STRIDE * SLOTS)
-        self._bytes = udp.ffi.cast("uint8_t *", self._work)
         self._words = udp.ffi.cast("uint16_t *", self._work)
+        self._bytes = udp.ffi.cast("uint8_t *", self._work)
         self._buffer = udp.ffi.buffer(self._work)
         self._slots = [self._work + i * STRIDE for i in range(SLOTS)]
         self._lengths = srtp_ffi.new("int[]", SLOTS)
@@ -75,56 +126,107 @@ class Fanout:
         for i in range(SLOTS):
             self._iov[i].iov_base = self._slots[i]
 
-    def live(self, groups: Mapping[int, Sequence[Target]], packets: Sequence[Packet]) -> None:
-        """Send new packets, ascending and without gaps, to every target; ``groups`` sorts the targets by their tag."""
+    def live(self, groups: Mapping[Shape, Sequence[Target]], packets: Sequence[Packet]) -> None:
+        """Send new packets, ascending and without gaps, to every target; ``groups`` sorts the targets by shape.
+
+        The segment of each must be plain, and the packets behind its anchor.
+        """
         for at in range(0, len(packets), SLOTS):
             self._pass(groups, packets[at : at + SLOTS])
 
-    def exact(self, target: Target, items: Sequence[tuple[Packet, int, int]]) -> None:
-        """Send packets to one target under given numbers (16 bit) and timestamps."""
+    def exact(self, target: Target, items: Sequence[Item]) -> None:
+        """Send packets to one target under given numbers (16 bit), rewritten as their segments say."""
         for at in range(0, len(items), SLOTS):
-            part = items[at : at + SLOTS]
-            sizes = self._lay([packet for packet, _, _ in part], target.payload_type, self._work, self._lengths)
-            for i, (_, seq, timestamp) in enumerate(part):
-                struct.pack_into("!HI", self._buffer, i * STRIDE + 2, seq & 0xFFFF, timestamp)
-            self._finish(target, sizes, self._runs(sizes, target.tag))
+            part, now = items[at : at + SLOTS], self._clock_us()
+            packets = [packet for packet, _, _ in part]
+            sizes = self._lay(packets, target.payload_type, target.layout, self._work, self._lengths, now)
+            start = HEADER + len(target.layout.block)
+            for i, (packet, seq, segment) in enumerate(part):
+                self._rewrite(i, seq, start, packet, segment)
+            self._finish(target, sizes, now)
 
-    def _pass(self, groups: Mapping[int, Sequence[Target]], packets: Sequence[Packet]) -> None:
-        base_type: int | None = None
+    def again(self, target: Target, repair: Repair, items: Sequence[Item]) -> None:
+        """Send packets once more, as retransmissions of their numbers (RFC 4588 §4)."""
+        for at in range(0, len(items), SLOTS):
+            part, now = items[at : at + SLOTS], self._clock_us()
+            packets = [packet for packet, _, _ in part]
+            sizes = self._lay(packets, repair.payload_type, target.layout, self._work, self._lengths, now, gap=2)
+            start = HEADER + len(target.layout.block)
+            for i, (packet, seq, segment) in enumerate(part):
+                self._rewrite(i, repair.next & 0xFFFF, start + 2, packet, segment)
+                repair.next += 1
+                struct.pack_into("!I", self._buffer, i * STRIDE + 8, repair.ssrc)
+                struct.pack_into("!H", self._buffer, i * STRIDE + start, seq)
+            self._finish(target, sizes, now)
+
+    def _rewrite(self, i: int, seq: int, start: int, packet: Packet, segment: Segment) -> None:
+        """Number, time and picture ids of one packet in the work buffer; its payload begins at ``start``."""
+        struct.pack_into("!HI", self._buffer, i * STRIDE + 2, seq, segment.timestamp(packet))
+        if packet.vp8 is None:
+            return
+        if segment.picture and (picture := segment.picture_of(packet)) >= 0:
+            struct.pack_into("!H", self._buffer, i * STRIDE + start + packet.vp8.picture_at, 0x8000 | picture)
+        if segment.base and (base := segment.base_of(packet)) >= 0:
+            self._bytes[i * STRIDE + start + packet.vp8.base_at] = base
+
+    def _pass(self, groups: Mapping[Shape, Sequence[Target]], packets: Sequence[Packet]) -> None:
+        now = self._clock_us()
         count, first = len(packets), packets[0].n
-        sizes: list[int] = []
         copy, size_bytes, span = udp.ffi.memmove, 4 * count, STRIDE * count
         work, template, lengths, words = self._work, self._template, self._lengths, self._words
-        protect, slots, length_at = self._protect, self._slots, self._length_at
-        for tag, targets in groups.items():
+        slots, length_at = self._slots[:count], self._length_at[:count]
+        protect = self._protect
+        rows = range(1, span // 2, STRIDE // 2)  # where the sequence numbers are, in words
+        for (tag, layout), targets in groups.items():
             if not targets:
                 continue
-            if base_type is None:
-                base_type = targets[0].payload_type
-                sizes = self._lay(packets, base_type, template, self._sizes)
-            runs = self._runs(sizes, tag)
+            base_type = targets[0].payload_type
+            sizes = self._lay(packets, base_type, layout, template, self._sizes, now)
+            runs, ahead = self._runs(sizes, tag), layout.transport_at // 2 - 1
             for target in targets:
                 copy(work, template, span)
                 copy(lengths, self._sizes, size_bytes)
                 if target.payload_type != base_type:
                     self._retype(packets, target.payload_type)
-                numbering, srtp = target.numbering, target.srtp
-                number = first + numbering.delta
-                failed = 0
-                for i in range(count):
-                    words[i * (STRIDE // 2) + 1] = _SWAPPED[number + i & 0xFFFF]
+                numbering, srtp, log = target.numbering, target.srtp, target.log
+                number, failed = first + numbering.delta, 0
+                if log is not None and ahead > 0:
+                    running = log.next
+                    for row in rows:
+                        words[row + ahead] = _SWAPPED[running & 0xFFFF]
+                        running += 1
+                for i, row in enumerate(rows):
+                    words[row] = _SWAPPED[number + i & 0xFFFF]
                     if protect(srtp, slots[i], length_at[i]):
                         failed += 1
                 numbering.highest = max(numbering.highest, number + count - 1)
-                self._send(target, sizes, runs, failed)
+                self._send(target, sizes, runs, failed, now)
 
-    def _lay(self, packets: Sequence[Packet], payload_type: int, where: Any, sizes: Any) -> list[int]:
+    def _lay(
+        self, packets: Sequence[Packet], payload_type: int, layout: Layout, where: Any, sizes: Any, now: int,
+        *, gap: int = 0,
+    ) -> list[int]:  # fmt: skip
+        """Packets side by side, with the header extension and ``gap`` bytes in front of the payload; their sizes."""
         found = []
-        view = udp.ffi.cast("uint8_t *", where)
+        view, move, block = udp.ffi.cast("uint8_t *", where), udp.ffi.memmove, bytearray(layout.block)
+        more = len(block) + gap
+        if layout.time_at:
+            block[layout.time_at - HEADER : layout.time_at - HEADER + 3] = send_time(now)
         for i, packet in enumerate(packets):
-            size = len(packet.data)
-            udp.ffi.memmove(where + i * STRIDE, packet.data, size)
-            view[i * STRIDE + 1] = (0x80 if packet.marker else 0) | payload_type
+            size, at = len(packet.data), i * STRIDE
+            if more:
+                move(where + at, packet.data, HEADER)
+                move(where + at + HEADER, block, len(block))
+                move(where + at + HEADER + more, packet.data[HEADER:], size - HEADER)
+                size += more
+                if block:
+                    view[at] = 0x90
+                if layout.level_at and packet.level >= 0:
+                    view[at + layout.level_at] = layout.level_id << 4
+                    view[at + layout.level_at + 1] = packet.level
+            else:
+                move(where + at, packet.data, size)
+            view[at + 1] = (0x80 if packet.marker else 0) | payload_type
             sizes[i] = size
             found.append(size)
         return found
@@ -133,12 +235,17 @@ class Fanout:
         for i, packet in enumerate(packets):
             self._bytes[i * STRIDE + 1] = (0x80 if packet.marker else 0) | payload_type
 
-    def _finish(self, target: Target, sizes: list[int], runs: list[tuple[Any, int, int]]) -> None:
+    def _finish(self, target: Target, sizes: list[int], now: int) -> None:
+        """Number for transport-cc what lies in the work buffer, protect and send it."""
+        runs = self._runs(sizes, target.tag)
         failed = 0
+        word = target.layout.transport_at // 2
         for i in range(len(sizes)):
+            if target.log is not None and word:
+                self._words[i * (STRIDE // 2) + word] = _SWAPPED[target.log.next + i & 0xFFFF]
             if self._protect(target.srtp, self._slots[i], self._length_at[i]):
                 failed += 1
-        self._send(target, sizes, runs, failed)
+        self._send(target, sizes, runs, failed, now)
 
     # runs: what one send call carries ---------------------------------------------------------------
 
@@ -171,13 +278,17 @@ class Fanout:
             control = self._controls[size] = udp.segment_control(size)
         return control
 
-    def _send(self, target: Target, sizes: list[int], runs: list[tuple[Any, int, int]], failed: int) -> None:
-        counters = self._counters
+    def _send(self, target: Target, sizes: list[int], runs: list[tuple[Any, int, int]], failed: int, now: int) -> None:
+        counters, log = self._counters, target.log
         if failed:  # what was not protected must not leave; the whole batch is lost for this viewer
             counters.protect_failed += failed
             counters.drops += len(sizes)
+            if log is not None:
+                log.next += len(sizes)
             return
         total = sum(sizes)
+        if log is not None:
+            log.sent(len(sizes), total, now)
         target.packets += len(sizes)
         target.octets += total - HEADER * len(sizes)
         counters.packets_out += len(sizes)

@@ -1,14 +1,29 @@
 """From a client's offer to what is sent or received: the choice of payload types, and the errors with their names."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from hub.domain.errors import Conflict, Invalid
 from hub.media.peer.publication import Publication
+from hub.media.peer.publisher import Terms
+from hub.media.rtp.extension import Layout, layout
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import Codec, Kind
 from signaling.sdp import Format, SdpError
-from signaling.whip import Offer, Section, read_offer
+from signaling.whip import (
+    LEVEL,
+    MID,
+    REPAIRED_RID,
+    RID,
+    SEND_TIME,
+    TRANSPORT,
+    Offer,
+    Section,
+    read_fragment,
+    read_offer,
+)
+from signaling.whip import Track as AnswerTrack
 
 _PUBLISHED: Final[Mapping[str, tuple[Codec, ...]]] = {
     "video": ("h264", "vp8"),
@@ -24,11 +39,30 @@ def offer_of(text: str) -> Offer:
         raise Invalid("sdp.invalid", f"the offer cannot be used: {error}"[:300]) from error
 
 
-def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Kind, Track, Format]]:
-    """Section index to track and payload type. Raises Conflict ``stream.not_live``, Invalid ``sdp.no_codec``."""
+def fragment_of(text: str) -> str | None:
+    """The new ICE fragment of a PATCH, ``None`` when it only trickles. Raises Invalid ``sdp.invalid``."""
+    try:
+        return read_fragment(text)
+    except (SdpError, ValueError, IndexError) as error:
+        raise Invalid("sdp.invalid", f"the fragment cannot be used: {error}"[:300]) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One track of a viewer, as agreed."""
+
+    kind: Kind
+    track: Track  # the first layer
+    payload_type: int
+    rtx: int | None  # payload type of retransmissions
+    layout: Layout
+
+
+def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Wanted, AnswerTrack]]:
+    """Section index to what is sent there. Raises Conflict ``stream.not_live``, Invalid ``sdp.no_codec``."""
     if stream.ended or not stream.tracks:
         raise Conflict("stream.not_live", "nothing is published on this stream")
-    chosen: dict[int, tuple[Kind, Track, Format]] = {}
+    chosen: dict[int, tuple[Wanted, AnswerTrack]] = {}
     lacking: list[str] = []
     kinds: tuple[Kind, ...] = ("video", "audio")
     for kind in kinds:
@@ -40,25 +74,82 @@ def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Kind, Track
         if (found := sections[0].choose(track.codec)) is None:
             lacking.append(track.codec)
         else:
-            chosen[sections[0].index] = (kind, track, found)
+            chosen[sections[0].index] = _outgoing(sections[0], found, kind, track)
     if not chosen or any(codec in ("h264", "vp8") for codec in lacking):
         raise Invalid("sdp.no_codec", f"the offer has no section for {', '.join(lacking) or 'what is sent'}")
     return chosen
 
 
-def for_publisher(offer: Offer) -> dict[int, tuple[Codec, Format]]:
-    """Section index to codec and payload type, one of each kind. Raises Invalid ``sdp.no_codec``."""
-    chosen: dict[int, tuple[Codec, Format]] = {}
+def _outgoing(section: Section, found: Format, kind: Kind, track: Track) -> tuple[Wanted, AnswerTrack]:
+    """Retransmission and header extensions of a section that we send on.
+
+    A number or a time that is new in each datagram needs retransmissions of their own, so that no packet is ever
+    repeated; sound is not asked for again.
+    """
+    rtx = section.rtx(found) if kind == "video" else None
+    feedback = [name for name in ("transport-cc", "goog-remb") if name in found.feedback]
+    ids = dict(section.extensions)
+    varies = rtx is not None or kind == "audio"
+    if not (varies and TRANSPORT in ids and "transport-cc" in feedback):
+        ids.pop(TRANSPORT, None)
+    if not varies or TRANSPORT in ids or "goog-remb" not in feedback:
+        ids.pop(SEND_TIME, None)
+    feedback = [name for name in feedback if (name == "transport-cc") == (TRANSPORT in ids)]
+    if not 0 < len(section.mid.encode()) <= 16:
+        ids.pop(MID, None)
+    names = (MID, SEND_TIME, TRANSPORT, *((LEVEL,) if kind == "audio" else ()))
+    used = {name: ids[name] for name in names if name in ids}
+    mid = (used[MID], section.mid) if MID in used else None
+    placed = layout(mid, used.get(LEVEL, 0), used.get(SEND_TIME, 0), used.get(TRANSPORT, 0))
+    answer = AnswerTrack(
+        found, track.ssrc, rtx, track.rtx_ssrc if rtx is not None else None, used, tuple(feedback),
+        repeats=kind == "video" or not placed.varies,
+    )  # fmt: skip
+    return Wanted(kind, track, found.payload_type, rtx, placed), answer
+
+
+def for_publisher(offer: Offer) -> tuple[Terms, dict[int, AnswerTrack]]:
+    """What a publisher may send, one section of each kind. Raises Invalid ``sdp.no_codec``."""
+    codecs: dict[int, Codec] = {}
+    repairs: dict[int, int] = {}
+    pairs: dict[int, int] = {}
+    ids: dict[str, int] = {}
+    rids: tuple[str, ...] = ()
+    answers: dict[int, AnswerTrack] = {}
     taken: set[str] = set()
     for section in offer.sections:
         if not section.usable or section.kind in taken or section.direction not in ("sendonly", "sendrecv"):
             continue
-        if (found := _first(section)) is not None:
-            taken.add(section.kind)
-            chosen[section.index] = found
-    if not chosen:
+        if (found := _first(section)) is None:
+            continue
+        codec, fmt = found
+        taken.add(section.kind)
+        answers[section.index] = answer = _incoming(section, fmt)
+        codecs[fmt.payload_type] = codec
+        if answer.rtx is not None:
+            repairs[answer.rtx] = fmt.payload_type
+            pairs.update(section.repairs)
+        rids = rids or answer.rids
+        ids |= answer.extensions
+    if not codecs:
         raise Invalid("sdp.no_codec", "the offer publishes neither H.264 nor VP8, Opus or G.711")
-    return chosen
+    numbers = {name: ids.get(name, 0) for name in (RID, REPAIRED_RID, TRANSPORT, LEVEL)}
+    terms = Terms(codecs, repairs, pairs, rids, numbers[RID], numbers[REPAIRED_RID], numbers[TRANSPORT], numbers[LEVEL])
+    return terms, answers
+
+
+def _incoming(section: Section, fmt: Format) -> AnswerTrack:
+    """Retransmission, layers and header extensions of a section that we receive on."""
+    ids = dict(section.extensions)
+    video = section.kind == "video"
+    rtx = section.rtx(fmt) if video else None
+    rids = section.rids if video and RID in ids else ()
+    transport = TRANSPORT in ids and "transport-cc" in fmt.feedback
+    names = [MID, *([RID, REPAIRED_RID] if rids else []), *([TRANSPORT] if transport else [])]
+    names += [] if video else [LEVEL]
+    used = {name: ids[name] for name in names if name in ids}
+    feedback = ("transport-cc",) if transport else ("goog-remb",)
+    return AnswerTrack(fmt, None, rtx, None, used, feedback, rids)
 
 
 def _first(section: Section) -> tuple[Codec, Format] | None:

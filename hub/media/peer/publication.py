@@ -8,6 +8,8 @@ from hub.media.rtp.track import Packet, Track
 from hub.media.rtp.unit import Codec, Kind
 
 Listener: TypeAlias = Callable[[Sequence[Packet]], None]
+Asking: TypeAlias = Callable[[int], None]
+"""Asks a publisher for a key frame of a layer."""
 
 
 class Publication(Protocol):
@@ -20,8 +22,11 @@ class Publication(Protocol):
     @property
     def tracks(self) -> Mapping[Kind, Track]: ...
 
+    def layers(self, kind: Kind) -> Sequence[Track]:
+        """The track of a kind and its further layers, by ``Track.layer``; empty when there is none."""
+
     def listen(self, kind: Kind, listener: Listener) -> None:
-        """Call the listener with each batch of new packets of a track."""
+        """Call the listener with each batch of new packets of a track; a batch is of one layer."""
 
     def unlisten(self, kind: Kind, listener: Listener) -> None:
         """The opposite; harmless when it does not listen."""
@@ -38,14 +43,17 @@ class Publication(Protocol):
     def forget_end(self, ending: Callable[[], None]) -> None:
         """Do not call it."""
 
-    def publisher(self, codecs: Sequence[Codec], request_keyframe: Callable[[], None]) -> bool:
-        """A publisher takes over. True when a track's codec changed, so that viewers must come again."""
+    def publisher(self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1) -> bool:
+        """A publisher takes over, with so many layers of video.
 
-    def unpublish(self, request_keyframe: Callable[[], None]) -> None:
+        True when a track's codec changed or layers were added, so that viewers must come again.
+        """
+
+    def unpublish(self, request_keyframe: Asking) -> None:
         """That publisher left."""
 
-    def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int) -> None:
+    def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
         """Packets of the publisher, in the order they came."""
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, layer: int = 0) -> None:
         """Ask the publisher, when there is one."""

@@ -11,7 +11,7 @@ import structlog
 from aiortc.rtcdtlstransport import RTCCertificate
 
 from hub.domain.clock import Clock, system_clock
-from hub.domain.errors import Conflict, TooMany
+from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, udp
 from hub.media.peer.counters import Counters
@@ -19,12 +19,12 @@ from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
 from hub.media.peer.publication import Publication
-from hub.media.peer.publisher import Publisher
+from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.session import Session, State
-from hub.media.peer.viewers import Sender, Viewers
+from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from signaling.ice import Credentials, IceLite
-from signaling.whip import Local, Offer, write_answer
+from signaling.whip import Local, Offer, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
 
 TICK_S: Final = 0.05
@@ -120,9 +120,12 @@ class PeerServer:
         *,
         owner: str,
         label: str = "",
+        width: int | None = None,
         on_end: Callable[[str, str], None] | None = None,
     ) -> Answer:
         """Let a viewer in. Counts as a subscriber from now on, so a pull source opens while ICE and DTLS run.
+
+        ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it.
 
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
@@ -130,9 +133,9 @@ class PeerServer:
         offer = self._admit(offer_sdp)
         chosen = negotiate.for_viewer(offer, stream)
         session = self._session(stream, offer, owner, label, on_end)
-        session.wanted = {kind: (track, fmt.payload_type) for kind, track, fmt in chosen.values()}
-        tracks = {index: AnswerTrack(fmt, track.ssrc) for index, (_, track, fmt) in chosen.items()}
-        answer = self._answer(session, offer, tracks)
+        session.wanted = [wanted for wanted, _ in chosen.values()]
+        session.width = width
+        answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
         self._start(session)
         return answer
@@ -152,16 +155,15 @@ class PeerServer:
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
         offer = self._admit(offer_sdp)
-        chosen = negotiate.for_publisher(offer)
+        terms, tracks = negotiate.for_publisher(offer)
         if stream.ended:
             raise Conflict("stream.not_live", "this stream has ended")
         session = self._session(stream, offer, owner, label, on_end)
-        codecs = {fmt.payload_type: codec for codec, fmt in chosen.values()}
         ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
-        session.publisher = Publisher(stream, codecs, ssrc, self._totals, started)
-        answer = self._answer(session, offer, {i: AnswerTrack(fmt, None) for i, (_, fmt) in chosen.items()})
-        self._take_over(session, session.publisher, [codec for codec, _ in chosen.values()])
+        session.publisher = Publisher(stream, terms, ssrc, self._totals, started)
+        answer = self._answer(session, offer, tracks)
+        self._take_over(session, session.publisher, terms)
         self._start(session)
         return answer
 
@@ -171,13 +173,14 @@ class PeerServer:
             raise TooMany("relay.full", "this relay serves as many sessions as it may")
         return negotiate.offer_of(offer_sdp)
 
-    def _take_over(self, session: Session, publisher: Publisher, codecs: Sequence[Any]) -> None:
+    def _take_over(self, session: Session, publisher: Publisher, terms: Terms) -> None:
         """End who published before; viewers stay unless the codec changed."""
         for other in self._sessions.values():
             if other is not session and other.stream is session.stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
-        if session.stream.publisher(codecs, publisher.request_keyframe):
+        layers = max(1, len(terms.rids))
+        if session.stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers):
             for other in self._sessions.values():
                 if other.stream is session.stream and other.publisher is None:
                     other.finish("codec.changed")
@@ -194,14 +197,32 @@ class PeerServer:
         )  # fmt: skip
         return session
 
-    def _answer(self, session: Session, offer: Offer, tracks: dict[int, AnswerTrack]) -> Answer:
+    def _local(self, session: Session) -> Local:
         local = session.ice.local
-        mine = Local(
+        return Local(
             session=secrets.randbits(62), ufrag=local.ufrag, pwd=local.pwd,
             fingerprint=(self._print.algorithm, self._print.value), addresses=self._announce, port=self.port,
             cname=session.stream_id, stream=session.stream_id,
         )  # fmt: skip
-        return Answer(write_answer(offer, mine, tracks), session.id)
+
+    def _answer(self, session: Session, offer: Offer, tracks: dict[int, AnswerTrack]) -> Answer:
+        session.mid = next((s.mid for s in offer.sections if s.index in tracks), "")
+        return Answer(write_answer(offer, self._local(session), tracks), session.id)
+
+    def patch(self, session_id: str, fragment: str) -> str:
+        """Take a trickled fragment (RFC 8840): our fragment when it restarts ICE, empty when there is nothing to say.
+
+        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``.
+        """
+        if (session := self._sessions.get(session_id)) is None:
+            raise NotFound("session.unknown", "there is no such session")
+        ufrag = negotiate.fragment_of(fragment)
+        if ufrag is None or ufrag == session.ice.remote_ufrag:
+            return ""
+        session.ice.restart(ufrag)
+        self._directory.restarted(session)
+        self._totals.ice_restarts += 1
+        return write_fragment(self._local(session), session.mid)
 
     def _start(self, session: Session) -> None:
         self._directory.add(session)
@@ -233,20 +254,19 @@ class PeerServer:
         if path is None:
             session.finish("ice.timeout")
             return
-        for kind, (track, payload_type) in session.wanted.items():
-            if session.stream.tracks.get(kind) is not track:
+        for wanted in session.wanted:
+            if session.stream.tracks.get(wanted.kind) is not wanted.track:
                 session.finish("codec.changed")
                 return
-            viewers = self._viewers_of(session.stream, track)
-            sender = Sender(session.dtls.tx, session.dtls.tag, payload_type, path)
-            session.senders[kind] = (viewers, sender)
-            viewers.add(sender, self._clock())
+            viewers = self._viewers_of(session.stream, wanted.track)
+            session.attach(wanted, viewers, path)
 
     def _viewers_of(self, stream: Publication, track: Track) -> Viewers:
         if (found := self._viewers.get(track)) is not None:
             return found[1]
         viewers = Viewers(
-            track, self._fanout, self._totals, later=self._loop.call_later, ask=stream.request_keyframe
+            stream.layers(track.kind), self._fanout, self._totals,
+            later=self._loop.call_later, ask=stream.request_keyframe,
         )  # fmt: skip
         self._viewers[track] = (stream, viewers)
         stream.listen(track.kind, viewers.packets)
@@ -266,6 +286,30 @@ class PeerServer:
                 del self._viewers[track]
         session.stream.release(session.id)
         session.tell_end()
+
+    # what a viewer's tile wants ----------------------------------------------------------------------
+
+    def want(self, session_id: str, width: int | None) -> bool:
+        """A viewer's tile is so many pixels wide (``None``: as large as can be). False when it is unknown."""
+        if (session := self._sessions.get(session_id)) is None:
+            return False
+        session.width = width
+        session.steer(self._clock())
+        return True
+
+    def pause(self, session_id: str) -> bool:
+        """Nobody looks at a viewer's tile: its video costs nothing until ``resume``. False when it is unknown."""
+        return self._look(session_id, paused=True)
+
+    def resume(self, session_id: str) -> bool:
+        """Somebody looks again; begins with a key frame. False when it is unknown."""
+        return self._look(session_id, paused=False)
+
+    def _look(self, session_id: str, *, paused: bool) -> bool:
+        if (session := self._sessions.get(session_id)) is None:
+            return False
+        session.look(paused=paused, now_ms=self._clock())
+        return True
 
     async def end(self, session_id: str, reason: str) -> bool:
         """End one session (RTCP BYE, DTLS close_notify). False when it is unknown."""

@@ -12,13 +12,20 @@ from hub.domain.clock import Clock
 from hub.domain.errors import IllegalTransition
 from hub.media.peer.counters import Counters
 from hub.media.peer.dtls import Dtls, DtlsFailed
+from hub.media.peer.fanout import Repair
+from hub.media.peer.negotiate import Wanted
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher
-from hub.media.peer.viewers import Sender, Viewers
-from hub.media.rtp import rtcp
-from hub.media.rtp.track import Track
+from hub.media.peer.sender import Sender
+from hub.media.peer.viewers import Viewers
+from hub.media.rtp import rtcp, twcc
+from hub.media.rtp.bandwidth import Bandwidth
+from hub.media.rtp.sendlog import SendLog
 from hub.media.rtp.unit import Kind
 from signaling.ice import IceLite
+
+STEER_EVERY_MS: Final = 250
+REMB_OLD_MS: Final = 5_000
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +89,14 @@ class Session:
         self.state = State.NEW
         self.reason = ""
         self.publisher: Publisher | None = None
-        self.wanted: dict[Kind, tuple[Track, int]] = {}  # a viewer's tracks and payload types
+        self.wanted: list[Wanted] = []  # a viewer's tracks
+        self.mid = ""  # of the first section
+        self.width: int | None = None  # of a viewer's tile
+        self.bandwidth = Bandwidth()  # of a viewer's path
+        self._log = SendLog()
+        self._remb: tuple[int, int] | None = None  # bit/s, when it came
+        self._steered_at = 0
+        self._paused = False
         self.senders: dict[Kind, tuple[Viewers, Sender]] = {}
         self.loss: float | None = None  # of the viewer's last report, 0..1
         self.checked = asyncio.Event()
@@ -178,13 +192,18 @@ class Session:
             return
         lost: set[int] = set()
         for item in items:
-            if isinstance(item, rtcp.Nack):
+            if isinstance(item, twcc.Arrivals):
+                self._counters.feedback_in += 1
+                self.bandwidth.feedback(self._log.match(item), now_ms)
+            elif isinstance(item, rtcp.Nack):
                 for viewers, sender in self._of(item.media):
                     viewers.nack(sender, item.lost, now_ms)
             elif isinstance(item, rtcp.KeyframeRequest):
                 lost.add(item.media)
             elif isinstance(item, rtcp.Report):
                 self._read_report(item)
+            elif isinstance(item, rtcp.Remb):
+                self._remb = (item.rate, now_ms)
         for media in lost:
             for viewers, sender in self._of(media):
                 if viewers.track.kind == "video":
@@ -199,6 +218,48 @@ class Session:
                 if viewers.track.kind == "video":
                     self.loss = block.fraction_lost / 256
 
+    # what a viewer gets ------------------------------------------------------------------------------
+
+    def attach(self, wanted: Wanted, viewers: Viewers, path: bytes) -> None:
+        """Begin one track of a viewer; there are keys and a path."""
+        layout, now = wanted.layout, self._clock()
+        sender = Sender(
+            self.dtls.tx, self.dtls.tag, wanted.payload_type, path, layout=layout,
+            log=self._log if layout.transport_at else None,
+            repair=Repair(wanted.rtx, wanted.track.rtx_ssrc) if wanted.rtx is not None else None,
+        )  # fmt: skip
+        self.senders[wanted.kind] = (viewers, sender)
+        viewers.steer(sender, self.width, None, now)
+        viewers.add(sender, now)
+        if self._paused and wanted.kind == "video":
+            viewers.pause(sender)
+
+    def budget(self, now_ms: int) -> int | None:
+        """Bit/s that the viewer's path carries, ``None`` when nothing is known of it."""
+        rates = [self.bandwidth.rate(now_ms)] if self.bandwidth.known else []
+        if self._remb is not None and now_ms - self._remb[1] < REMB_OLD_MS:
+            rates.append(self._remb[0])
+        return min(rates, default=None)
+
+    def steer(self, now_ms: int) -> None:
+        """Choose the layers of the video anew."""
+        self._steered_at = now_ms
+        budget = self.budget(now_ms)
+        for viewers, sender in self.senders.values():
+            sender.afford(budget)
+            if viewers.choice:
+                viewers.steer(sender, self.width, budget, now_ms)
+
+    def look(self, *, paused: bool, now_ms: int) -> None:
+        """Whether anybody looks at the picture; sound goes on."""
+        self._paused = paused
+        if "video" in self.senders:
+            viewers, sender = self.senders["video"]
+            if paused:
+                viewers.pause(sender)
+            else:
+                viewers.resume(sender, now_ms)
+
     def tick(self, now_ms: int) -> None:
         """Send the RTCP that is due."""
         if self.state is not State.LIVE:
@@ -207,6 +268,8 @@ class Session:
             if data := self.publisher.due(now_ms):
                 self.send_rtcp(data)
             return
+        if now_ms - self._steered_at >= STEER_EVERY_MS:
+            self.steer(now_ms)
         if now_ms - self._reported_at < 1_000:
             return
         for viewers, sender in self.senders.values():

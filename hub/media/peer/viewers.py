@@ -1,150 +1,270 @@
-"""The viewers of one track: who waits for a key frame, who catches up from the GOP cache, who is live."""
+"""The viewers of one track: who waits for a key frame, who catches up from the GOP cache, who is live on a layer."""
 
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 
 from hub.media.peer.counters import Counters
-from hub.media.peer.fanout import Fanout, Target
+from hub.media.peer.fanout import Fanout, Item, Shape
+from hub.media.peer.pacer import Pacer
+from hub.media.peer.sender import REPLAY_EVERY_MS, Phase, Sender
 from hub.media.rtp import rtcp
-from hub.media.rtp.numbering import Numbering
+from hub.media.rtp.layers import ALIVE_MS, Choice, Layer, Meter, Seen, choose, splice
 from hub.media.rtp.track import HISTORY, Packet, Track
 
 CHUNK: Final = 32  # packets of a catching-up viewer per turn: what a browser's receive buffer holds
 CHUNK_EVERY_S: Final = 0.002
 SQUEEZED_MS: Final = 1  # between the timestamps of cached frames
-REPLAY_EVERY_MS: Final = 1_000
 STALE_MS: Final = 5_000  # an older GOP is no live picture
+STANDING_MS: Final = 1_000  # a camera that brought nothing for so long stands: a replay would make it look alive
 YOUNG_FRAMES: Final = 30  # of a publisher: a longer GOP costs more than the key frame that one can ask for
-NACK_RATE: Final = 1_000  # packets a second and viewer that are sent again
-NACK_BURST: Final = 500
+METER_EVERY_MS: Final = 500
 
 
-class Phase(Enum):
-    """Of one viewer's track."""
+class _Floor:
+    """One layer's track, who is live on it, and how far it has been handed out."""
 
-    WAITING = auto()  # for a key frame
-    CATCHING = auto()  # sent from the history, in portions
-    LIVE = auto()
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self.live: dict[Shape, list[Sender]] = {}
+        self.odd: list[Sender] = []  # rewritten one by one
+        self.released = track.head
+        self.meter = Meter()
 
-
-class Sender(Target):
-    """One viewer's track: numbers, phase and what it may still ask for."""
-
-    __slots__ = ("allowance", "allowance_at", "cursor", "phase", "replayed_at", "reported_at")
-
-    def __init__(self, srtp: Any, tag: int, payload_type: int, path: bytes, numbering: Numbering | None = None) -> None:
-        super().__init__(srtp, tag, payload_type, path, numbering or Numbering())
-        self.phase = Phase.WAITING
-        self.cursor = 0
-        self.allowance = float(NACK_BURST)
-        self.allowance_at = 0
-        self.replayed_at = -REPLAY_EVERY_MS
-        self.reported_at = 0
-
-    def allow(self, wanted: int, now_ms: int) -> int:
-        """How many packets may go again now: a bucket of NACK_BURST, filled with NACK_RATE a second."""
-        earned = max(now_ms - self.allowance_at, 0) * NACK_RATE / 1000
-        self.allowance = min(NACK_BURST, self.allowance + earned)
-        self.allowance_at = now_ms
-        granted = min(wanted, int(self.allowance))
-        self.allowance -= granted
-        return granted
+    def senders(self) -> list[Sender]:
+        """Everybody who is live here."""
+        return [sender for senders in self.live.values() for sender in senders] + self.odd
 
 
 class Viewers:
-    """All senders of one track. ``later(seconds, call)`` schedules a turn; ``ask`` wants a key frame of a publisher."""
+    """All senders of one track and its layers.
+
+    ``later(seconds, call)`` schedules a turn; ``ask(layer)`` wants a key frame of a publisher.
+    """
 
     def __init__(
         self,
-        track: Track,
+        tracks: Sequence[Track],
         fanout: Fanout,
         counters: Counters,
         *,
         later: Callable[[float, Callable[[], None]], object],
-        ask: Callable[[], None],
+        ask: Callable[[int], None],
     ) -> None:
-        self.track = track
+        self.track = tracks[0]
+        self._floors = [_Floor(track) for track in tracks]
         self._fanout = fanout
         self._counters = counters
         self._later = later
         self._ask = ask
-        self._live: dict[int, list[Sender]] = {}
         self._catching: list[Sender] = []
         self._waiting: list[Sender] = []
+        self._paused: list[Sender] = []
         self._scheduled = False
+        self._metered_at = 0
+        self._pacer = Pacer(self._release, later, counters)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._catching) + sum(map(len, self._live.values()))
+        still = len(self._waiting) + len(self._catching) + len(self._paused)
+        return still + sum(len(floor.senders()) for floor in self._floors)
+
+    @property
+    def choice(self) -> bool:
+        """Whether there is anything to choose: layers, or temporal layers."""
+        return len(self._floors) > 1 or any(self.track.counters.temporal[1:])
+
+    def layers(self, now_ms: int) -> list[Layer]:
+        """What is known of the layers, their rates as of the last half second."""
+        if now_ms - self._metered_at >= METER_EVERY_MS:
+            self._metered_at = now_ms
+            for floor in self._floors:
+                floor.meter.look(floor.track.counters.temporal, now_ms)
+        return [
+            Layer(
+                i, floor.track.size[0] if floor.track.size else 0, floor.meter.rates,
+                floor.track.last_at is not None and now_ms - floor.track.last_at < ALIVE_MS,
+            )
+            for i, floor in enumerate(self._floors)
+        ]  # fmt: skip
+
+    # coming, going, choosing -------------------------------------------------------------------------
 
     def add(self, sender: Sender, now_ms: int) -> None:
         """Let a viewer in: the cached GOP at once where there is one, else the next key frame."""
-        track = self.track
+        floor = self._floors[sender.aim]
+        track = floor.track
         if track.kind == "audio":
-            sender.numbering.begin(track.head + 1)
+            sender.numbering.begin(floor.released + 1)
             self._go_live(sender)
             return
         start = track.gop_start()
         fresh = track.last_at is not None and now_ms - track.last_at <= STALE_MS
-        if start is not None and fresh and not (track.published and self._frames(start) > YOUNG_FRAMES):
+        usable = fresh and start is not None and start <= floor.released
+        if start is not None and usable and not (track.published and self._frames(floor, start) > YOUNG_FRAMES):
             self._catch_up(sender, start, squeeze=not track.published)
             return
+        self._wait(sender)
+
+    def _wait(self, sender: Sender) -> None:
+        """For the next key frame of the layer that it aims at."""
+        sender.phase = Phase.WAITING
         self._waiting.append(sender)
-        if track.published:
-            self._ask()
+        if self._floors[sender.aim].track.published:
+            self._ask(sender.aim)
 
     def remove(self, sender: Sender) -> None:
-        """A viewer left."""
-        for senders in (self._waiting, self._catching, *self._live.values()):
+        """A viewer left, or is put elsewhere."""
+        for floor in self._floors:
+            for senders in (*floor.live.values(), floor.odd):
+                if sender in senders:
+                    senders.remove(sender)
+        for senders in (self._waiting, self._catching, self._paused):
             if sender in senders:
                 senders.remove(sender)
 
+    def pause(self, sender: Sender) -> None:
+        """Nobody looks at it: send nothing more until ``resume``."""
+        if sender.phase is not Phase.PAUSED:
+            self._remember(sender)
+            self.remove(sender)
+            sender.phase = Phase.PAUSED
+            self._paused.append(sender)
+
+    def resume(self, sender: Sender, now_ms: int) -> None:
+        """Somebody looks again; begins as a new viewer does."""
+        if sender.phase is not Phase.PAUSED:
+            return
+        self._paused.remove(sender)
+        if sender.seen is None or self.track.kind == "audio":
+            self.add(sender, now_ms)
+            return
+        floor = self._floors[sender.layer]
+        fresh = floor.track.last_at is not None and now_ms - floor.track.last_at <= STALE_MS
+        if floor.track.published or not fresh or not self._replay(sender):
+            self._wait(sender)
+
+    def steer(self, sender: Sender, width: int | None, budget: int | None, now_ms: int) -> None:
+        """Choose the layer anew. A smaller number of frames holds at once, another picture at its next key frame."""
+        if self.track.kind != "video":
+            return
+        now = Choice(sender.aim, sender.temporal.wanted)
+        layer, temporal = choose(self.layers(now_ms), now, width=width, budget=budget)
+        sender.temporal.wanted = temporal
+        self.resettle(sender)
+        if layer != sender.aim:
+            sender.aim = layer
+            self._counters.layer_switches += 1
+        if sender.aim != sender.layer and sender.phase is not Phase.PAUSED and self.track.published:
+            self._ask(sender.aim)
+
+    def resettle(self, sender: Sender) -> None:
+        """What a live viewer gets has changed: let it share a template, or no more."""
+        if sender.phase is Phase.LIVE and sender.even == (sender in self._floors[sender.layer].odd):
+            self.remove(sender)
+            self._go_live(sender)
+
+    # packets -----------------------------------------------------------------------------------------
+
     def packets(self, packets: Sequence[Packet]) -> None:
-        """New packets of the track; each is given to every viewer exactly once."""
-        fresh = packets
+        """New packets of one layer; each is given to every viewer of that layer exactly once."""
+        self._pacer.give(packets)
+
+    def _release(self, packets: Sequence[Packet]) -> None:
+        floor = self._floors[packets[0].layer]
         first, last = packets[0].n, packets[-1].n
-        if last != self.track.head or last - first != len(packets) - 1 or self._has_late(packets):
-            self._one_by_one(packets)
-        elif self._live:
-            self._fanout.live(self._live, fresh)
-        if self._waiting and (key := next((p for p in packets if p.key), None)) is not None:
-            waiting, self._waiting = self._waiting, []
-            for sender in waiting:
-                self._catch_up(sender, key.n, squeeze=False)
+        if first <= floor.released or last - first != len(packets) - 1 or self._has_late(floor, first):
+            self._one_by_one(floor, packets)
+        else:
+            if floor.live:
+                self._fanout.live(floor.live, packets)
+            for sender in floor.odd:
+                self._out(sender, self._numbered(sender, packets))
+        floor.released = max(floor.released, last)
+        if (key := next((p for p in packets if p.key), None)) is not None:
+            self._key_came(floor, key)
 
-    def _has_late(self, packets: Sequence[Packet]) -> bool:
+    def _key_came(self, floor: _Floor, key: Packet) -> None:
+        """Whoever waits for this layer's key frame, or comes over from another layer, begins with it."""
+        layer = floor.track.layer
+        coming = [s for s in self._waiting if s.aim == layer]
+        coming += [s for f in self._floors if f is not floor for s in f.senders() if s.aim == layer]
+        for sender in coming:
+            self._remember(sender)
+            self.remove(sender)
+            self._catch_up(sender, key.n, squeeze=False)
+
+    def _has_late(self, floor: _Floor, first: int) -> bool:
         """Whether any live viewer began later than the first of these."""
-        first = packets[0].n
-        return any(sender.numbering.first_index > first for senders in self._live.values() for sender in senders)
+        return any(s.numbering.first_index > first for senders in floor.live.values() for s in senders)
 
-    def _one_by_one(self, packets: Sequence[Packet]) -> None:
-        """Packets of a publisher that came late or with gaps: each viewer gets those of its own segment."""
-        for senders in self._live.values():
-            for sender in senders:
-                self._out(sender, [p for p in packets if p.n >= sender.numbering.first_index])
+    def _one_by_one(self, floor: _Floor, packets: Sequence[Packet]) -> None:
+        """Packets of a publisher that came late or with gaps: each viewer gets those of its own segments."""
+        for sender in floor.senders():
+            self._out(sender, self._numbered(sender, packets))
         for sender in self._catching:  # what lies before its cursor it would never see
-            self._out(sender, [p for p in packets if sender.numbering.first_index <= p.n < sender.cursor])
+            if sender.layer == floor.track.layer:
+                self._out(sender, self._numbered(sender, [p for p in packets if p.n < sender.cursor]))
 
-    def _out(self, sender: Sender, packets: Sequence[Packet]) -> None:
-        numbering = sender.numbering
-        if packets:
-            stamp = numbering.segment.timestamp
-            self._fanout.exact(sender, [(p, numbering.take(p.n) & 0xFFFF, stamp(p)) for p in packets])
+    def _numbered(self, sender: Sender, packets: Sequence[Packet]) -> list[Item]:
+        """Each packet under its number; temporal layers that are left out close the gap that they leave."""
+        numbering, temporal = sender.numbering, sender.temporal
+        items: list[Item] = []
+        if temporal.idle:
+            return [
+                (p, numbering.take(p.n) & 0xFFFF, numbering.segment) for p in packets if p.n >= numbering.first_index
+            ]
+        out: list[Packet] = []
+        for packet in packets:
+            if packet.n < numbering.first_index or packet.n + numbering.delta <= numbering.highest:
+                if (segment := numbering.of(sender.layer, packet.n)) is not None:  # late, and has its number
+                    items.append((packet, packet.n + segment.delta & 0xFFFF, segment))
+                continue
+            if not temporal.passes(packet):
+                out.append(packet)
+                continue
+            if out:
+                numbering.skip(out[0].n, packet.n, temporal.pictures(out))
+                out = []
+            items.append((packet, numbering.take(packet.n) & 0xFFFF, numbering.segment))
+        if out:
+            numbering.skip(out[0].n, out[-1].n + 1, temporal.pictures(out))
+        return items
+
+    def _out(self, sender: Sender, items: Sequence[Item]) -> None:
+        if items:
+            self._fanout.exact(sender, items)
 
     # catching up -------------------------------------------------------------------------------------
 
-    def _frames(self, start: int) -> int:
-        first = self.track.get(start)
-        return 0 if first is None else self.track.frame - first.frame + 1
+    def _frames(self, floor: _Floor, start: int) -> int:
+        first, newest = floor.track.get(start), floor.track.get(floor.released)
+        return 0 if first is None or newest is None else newest.frame - first.frame + 1
+
+    def _remember(self, sender: Sender) -> None:
+        """Note what the viewer was sent last, so that another segment can go on from there."""
+        track = self._floors[sender.layer].track
+        for n, segment in sender.numbering.newest():
+            if (packet := track.get(n)) is not None and segment.layer == sender.layer:
+                found = Seen(segment.timestamp(packet), segment.picture_of(packet), segment.base_of(packet))
+                sender.seen = found
+                return
 
     def _catch_up(self, sender: Sender, start: int, *, squeeze: bool) -> None:
         """Begin with packet ``start``; cached frames end at the newest one's own timestamp, drawn together."""
-        track = self.track
-        if squeeze:
+        floor = self._floors[sender.aim]
+        track, newest, key = floor.track, floor.track.get(floor.released), floor.track.get(start)
+        seen, moved = sender.seen, sender.seen is not None and sender.aim != sender.layer
+        if squeeze and newest is not None:
             spacing = SQUEEZED_MS * track.rate // 1000
-            sender.numbering.begin(start, anchor_frame=track.frame, anchor=track.timestamp, spacing=spacing)
+            sender.numbering.begin(
+                start, anchor_frame=newest.frame, anchor=newest.timestamp, spacing=spacing, layer=track.layer
+            )
+        elif moved and key is not None:
+            shift, picture, base = splice(seen, key, track.rate)
+            sender.numbering.begin(start, layer=track.layer, shift=shift, picture=picture, base=base)
         else:
-            sender.numbering.begin(start)
+            sender.numbering.begin(start, layer=track.layer)
+        sender.layer = sender.aim
+        sender.temporal.reset()
         self._begin_turns(sender, start)
 
     def _begin_turns(self, sender: Sender, start: int) -> None:
@@ -154,18 +274,19 @@ class Viewers:
         self._settle()
 
     def _turn(self, sender: Sender) -> None:
-        """Send the next portion from the history."""
-        track = self.track
+        """Send the next portion from the history, up to what was released: the rest comes by the pacer."""
+        floor = self._floors[sender.layer]
+        track = floor.track
         portion: list[Packet] = []
-        while sender.cursor <= track.head and len(portion) < CHUNK:
+        while sender.cursor <= floor.released and len(portion) < CHUNK:
             if sender.cursor <= track.head - HISTORY:  # overtaken: only a new key frame helps
                 sender.phase = Phase.WAITING
                 return
             if (packet := track.get(sender.cursor)) is not None:
                 portion.append(packet)
             sender.cursor += 1
-        self._out(sender, portion)
-        if sender.cursor > track.head:
+        self._out(sender, self._numbered(sender, portion))
+        if sender.cursor > floor.released:
             sender.phase = Phase.LIVE
 
     def _settle(self) -> None:
@@ -188,52 +309,79 @@ class Viewers:
 
     def _go_live(self, sender: Sender) -> None:
         sender.phase = Phase.LIVE
-        self._live.setdefault(sender.tag, []).append(sender)
+        floor = self._floors[sender.layer]
+        if sender.even:
+            floor.live.setdefault(sender.shape, []).append(sender)
+        else:
+            floor.odd.append(sender)
 
     # feedback ----------------------------------------------------------------------------------------
 
     def nack(self, sender: Sender, lost: Sequence[int], now_ms: int) -> None:
-        """Send the identical packets again under their own numbers."""
+        """Send the lost packets again: as retransmissions, or identically under their own numbers."""
         self._counters.nacks += 1
-        granted = sender.allow(len(lost), now_ms)
-        items = []
-        for seq in lost[:granted]:
-            found = sender.numbering.find(seq)
-            packet = None if found is None else self.track.get(found[0])
-            if found is not None and packet is not None:
-                items.append((packet, seq, found[1].timestamp(packet)))
+        items: list[Item] = []
+        if sender.repair is not None or not sender.layout.varies:
+            for seq in lost[: sender.allow(len(lost), now_ms)]:
+                found = sender.numbering.find(seq)
+                packet = None if found is None else self._floors[found[1].layer].track.get(found[0])
+                if found is not None and packet is not None:
+                    items.append((packet, seq, found[1]))
         self._counters.retransmitted += len(items)
         self._counters.retransmit_missed += len(lost) - len(items)
-        if items:
+        if items and sender.repair is not None:
+            self._fanout.again(sender, sender.repair, items)
+        elif items:
             self._fanout.exact(sender, items)
 
     def picture_lost(self, sender: Sender, now_ms: int) -> None:
         """PLI or FIR: a publisher is asked for a key frame; of a camera the cached GOP is sent once more.
 
         The frames of the replay get new sequence numbers, and timestamps between the newest one sent and the next.
+        A camera that stands is not replayed: its picture would move, and that of minutes ago would pass for now.
         """
         self._counters.pli += 1
-        if self.track.published:
-            self._ask()
+        floor = self._floors[sender.layer]
+        track = floor.track
+        if track.published:
+            self._ask(sender.layer)
             return
-        if sender.phase is not Phase.LIVE or now_ms - sender.replayed_at < REPLAY_EVERY_MS:
-            return
-        start = self.track.gop_start()
-        newest = self.track.get(self.track.head)
-        if start is None or newest is None:
-            return
-        frames = self._frames(start)
-        spacing = max(1, min(SQUEEZED_MS * self.track.rate // 1000, 1_800 // max(frames, 1)))
-        anchor = (sender.numbering.segment.timestamp(newest) + spacing * frames) & 0xFFFFFFFF
-        sender.replayed_at = now_ms
-        self._counters.replays += 1
+        standing = track.last_at is None or now_ms - track.last_at > STANDING_MS
+        if sender.phase is Phase.LIVE and not standing and now_ms - sender.replayed_at >= REPLAY_EVERY_MS:
+            self._remember(sender)
+            if self._replay(sender):
+                sender.replayed_at = now_ms
+                self._counters.replays += 1
+
+    def _replay(self, sender: Sender) -> bool:
+        """The cached GOP once more for one who has seen a part of it; False when that cannot be.
+
+        Not while the pacer holds packets: the rest of the newest frame would leave live, under its own timestamp,
+        and again upon a NACK under the anchor's, which are two plaintexts under one number.
+        """
+        floor = self._floors[sender.layer]
+        start, newest = floor.track.gop_start(), floor.track.get(floor.released)
+        if self._pacer.busy or sender.aim != sender.layer or start is None or newest is None:
+            return False
+        frames = self._frames(floor, start)
+        spacing = max(1, min(SQUEEZED_MS * floor.track.rate // 1000, 1_800 // max(frames, 1)))
+        shift = sender.numbering.segment.shift
+        anchor = (newest.timestamp + shift + spacing * frames) & 0xFFFFFFFF
+        first = anchor - spacing * (frames - 1)
+        if sender.seen is not None and not 0 < (first - sender.seen.timestamp & 0xFFFFFFFF) < 0x80000000:
+            return False  # it was replayed a moment ago, and time must not go back
         self.remove(sender)
-        sender.numbering.begin(start, anchor_frame=self.track.frame, anchor=anchor, spacing=spacing)
+        sender.numbering.begin(
+            start, anchor_frame=newest.frame, anchor=anchor, spacing=spacing, layer=sender.layer, shift=shift
+        )
         self._begin_turns(sender, start)
+        return True
 
     def report(self, sender: Sender, name: str, now_ms: int) -> bytes | None:
         """A sender report and CNAME for this viewer; ``None`` while nothing was sent."""
-        if sender.packets == 0 or (timestamp := self.track.timestamp_at(now_ms)) is None:
+        track = self._floors[sender.layer].track
+        if sender.packets == 0 or (timestamp := track.timestamp_at(now_ms)) is None:
             return None
-        ssrc, ntp = self.track.ssrc, rtcp.ntp_of(now_ms)
+        ssrc, ntp = track.ssrc, rtcp.ntp_of(now_ms)
+        timestamp = (timestamp + sender.numbering.segment.shift) & 0xFFFFFFFF
         return rtcp.sender_report(ssrc, ntp, timestamp, sender.packets, sender.octets) + rtcp.cname(ssrc, name)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from hub.media.rtp import sps
+
 MAX_PAYLOAD: Final = 1_172  # 1200 bytes with the RTP header and an SRTP tag of 16
 _SLICE, _IDR, _SEI, _SPS, _PPS, _AUD, _STAP_A, _FU_A = 1, 5, 6, 7, 8, 9, 24, 28
 _USELESS: Final = (_AUD, 10, 11, 12)  # delimiter, end of sequence, end of stream, filler
@@ -111,3 +113,22 @@ def begins_keyframe(payload: bytes) -> bool:
     if kind == _FU_A:
         return len(payload) > 1 and bool(payload[1] & 0x80) and payload[1] & 0x1F == _IDR
     return kind in (_IDR, _SPS)
+
+
+def size(payload: bytes) -> tuple[int, int] | None:
+    """Width and height that the SPS in an RTP payload tells, ``None`` when there is none (RFC 6184 §5.7)."""
+    nals = [payload]
+    if payload and payload[0] & 0x1F == _STAP_A:
+        nals, at = [], 1
+        while at + 2 < len(payload):
+            end = at + 2 + int.from_bytes(payload[at : at + 2], "big")
+            nals.append(payload[at + 2 : end])
+            at = end
+    for nal in nals:
+        if nal and nal[0] & 0x1F == _SPS:
+            try:
+                found = sps.parse_sps(nal)
+            except ValueError:
+                return None
+            return found.width, found.height
+    return None

@@ -18,7 +18,7 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RtpPacket:
-    """One packet without its CSRC list, header extension and padding."""
+    """One packet without its CSRC list and padding; its header extension as it came (``extension.elements``)."""
 
     marker: bool
     payload_type: int
@@ -26,6 +26,9 @@ class RtpPacket:
     timestamp: int
     ssrc: int
     payload: bytes
+    profile: int = 0  # of the header extension, 0 without one
+    extension: bytes = b""
+    level: int = -1  # audio level as it was sent: voice flag and -dBov (RFC 6464 §3); -1 when unknown
 
 
 def parse_rtp(data: bytes) -> RtpPacket:
@@ -36,10 +39,13 @@ def parse_rtp(data: bytes) -> RtpPacket:
     if b0 >> 6 != 2:
         raise WireError("RTP version is not 2")
     start, end = HEADER + 4 * (b0 & 0x0F), len(data)
+    profile, extension = 0, b""
     if b0 & 0x10:
         if start + 4 > end:
             raise WireError("RTP header extension is short", start)
-        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+        profile = int.from_bytes(data[start : start + 2], "big")
+        begin, start = start + 4, start + 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+        extension = data[begin:start]
     if b0 & 0x20:
         padding = data[-1]
         if padding == 0:
@@ -47,9 +53,21 @@ def parse_rtp(data: bytes) -> RtpPacket:
         end -= padding
     if start > end:
         raise WireError("RTP payload has a negative length", min(start, len(data)))
-    return RtpPacket(bool(b1 & 0x80), b1 & 0x7F, seq, timestamp, ssrc, data[start:end])
+    return RtpPacket(bool(b1 & 0x80), b1 & 0x7F, seq, timestamp, ssrc, data[start:end], profile, extension)
 
 
 def template(marker: bool, timestamp: int, ssrc: int, payload: bytes) -> bytes:
     """A packet whose payload type and sequence number are still zero: each viewer writes its own."""
     return _FIXED.pack(0x80, 0x80 if marker else 0, 0, timestamp & 0xFFFFFFFF, ssrc) + payload
+
+
+def repaired(packet: RtpPacket, payload_type: int, ssrc: int) -> RtpPacket | None:
+    """The packet that a retransmission carries (RFC 4588 §4); ``None`` for padding. Raises WireError."""
+    if not packet.payload:
+        return None
+    if len(packet.payload) < 2:
+        raise WireError("retransmission has no sequence number", HEADER)
+    seq = int.from_bytes(packet.payload[:2], "big")
+    if len(packet.payload) == 2:
+        return None
+    return RtpPacket(packet.marker, payload_type, seq, packet.timestamp, ssrc, packet.payload[2:])

@@ -4,11 +4,15 @@ import struct
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from hub.media.rtp import twcc
 from hub.media.rtp.packet import WireError
+from hub.media.rtp.twcc import Arrivals
 
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
 MAX_PACKETS: Final = 32  # of one compound packet
+MAX_TRANSPORT: Final = 4  # transport-wide feedbacks of one compound that are looked at
 MAX_LOST: Final = 512  # sequence numbers of one NACK that are looked at
+MAX_RATE: Final = 1 << 40  # bit/s that a REMB may tell
 NTP_EPOCH_MS: Final = 2_208_988_800_000
 
 
@@ -64,7 +68,14 @@ class Bye:
     sources: tuple[int, ...]
 
 
-Feedback: TypeAlias = Report | SenderInfo | Nack | KeyframeRequest | Bye
+@dataclass(frozen=True, slots=True)
+class Remb:
+    """The rate that a receiver thinks it can take, bit/s (draft-alvestrand-rmcat-remb-03 §2.2)."""
+
+    rate: int
+
+
+Feedback: TypeAlias = Report | SenderInfo | Nack | KeyframeRequest | Bye | Remb | Arrivals
 
 
 def parse_rtcp(data: bytes) -> list[Feedback]:
@@ -73,7 +84,7 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
     Raises WireError.
     """
     found: list[Feedback] = []
-    at = count = 0
+    at = count = transports = 0
     while at < len(data):
         if at + 4 > len(data) or (count := count + 1) > MAX_PACKETS:
             raise WireError("RTCP packet is short, or there are too many", at)
@@ -86,7 +97,10 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
             if not body or not 0 < body[-1] <= len(body):
                 raise WireError("RTCP padding is wrong", at)
             body = body[: -body[-1]]
-        found += _one(kind, b0 & 0x1F, body, at)
+        if kind == RTPFB and b0 & 0x1F == 15:
+            transports += 1
+        if transports <= MAX_TRANSPORT or kind != RTPFB:
+            found += _one(kind, b0 & 0x1F, body, at)
         at = end
     return found
 
@@ -125,6 +139,11 @@ def _feedback(kind: int, fmt: int, body: bytes) -> list[Feedback]:
     media = struct.unpack_from("!I", body, 4)[0]
     if kind == RTPFB and fmt == 1:
         return [Nack(media, _lost(body))]
+    if kind == RTPFB and fmt == 15:
+        return [twcc.parse(body[8:])]
+    if kind == PSFB and fmt == 15 and body[8:12] == b"REMB" and len(body) >= 16:
+        word = struct.unpack_from("!I", body, 12)[0]
+        return [Remb(min((word & 0x3FFFF) << (word >> 18 & 0x3F), MAX_RATE))]
     if kind == PSFB and fmt == 1:
         return [KeyframeRequest(media)]
     if kind == PSFB and fmt == 4:  # the media SSRC of a FIR is zero, its entries name the targets
@@ -199,6 +218,14 @@ def nack(sender: int, media: int, lost: list[int]) -> bytes:
         else:
             pairs.append([seq, 0])
     return _packet(RTPFB, 1, struct.pack("!II", sender, media) + b"".join(struct.pack("!HH", *p) for p in pairs))
+
+
+def transport(sender: int, media: int, body: bytes) -> bytes:
+    """Transport-wide feedback, its body from ``twcc.ArrivalLog.feedback``."""
+    if padding := -len(body) % 4:
+        body += bytes(padding - 1) + bytes((padding,))
+    made = _packet(RTPFB, 15, struct.pack("!II", sender, media) + body)
+    return bytes((made[0] | 0x20,)) + made[1:] if padding else made
 
 
 def remb(sender: int, bits_per_second: int, ssrcs: tuple[int, ...]) -> bytes:

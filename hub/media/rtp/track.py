@@ -6,7 +6,7 @@ viewer's numbering (``numbering.py``), no sequence number ever carries two plain
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hub.media.rtp import h264, vp8
@@ -16,13 +16,14 @@ from hub.media.rtp.unit import CLOCK_RATE, KIND_OF, AccessUnit, Codec, Kind
 HISTORY: Final = 4_096  # packets, a power of two
 MAX_GOP: Final = 3_072  # packets; a longer GOP is not cached
 MAX_JUMP: Final = 512  # a publisher's sequence numbers may skip this far; beyond it begins anew
+TEMPORAL: Final = 4  # temporal layers of VP8 at most
 MAX_FORWARD_MS: Final = 10_000  # a source's time may jump this far ahead of the clock
 
 
 class Packet:
-    """One packet of a track. ``data`` is complete but for payload type and sequence number."""
+    """One packet of a track. ``data`` is complete but for payload type, sequence number and header extension."""
 
-    __slots__ = ("data", "frame", "key", "marker", "n", "timestamp")
+    __slots__ = ("data", "frame", "key", "layer", "level", "marker", "n", "timestamp", "vp8")
 
     def __init__(self, n: int, frame: int, timestamp: int, marker: bool, key: bool, data: bytes) -> None:
         self.n = n
@@ -31,6 +32,9 @@ class Packet:
         self.marker = marker
         self.key = key  # first packet of a key frame
         self.data = data
+        self.layer = 0  # of the track that it is in
+        self.level = -1  # audio level, -1 when unknown
+        self.vp8: vp8.Descriptor | None = None
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ class TrackCounters:
 
     packets: int = 0
     octets: int = 0
+    temporal: list[int] = field(default_factory=lambda: [0] * TEMPORAL)  # octets by temporal layer
     discarded: int = 0  # before the first key frame, duplicates, too old
     restarts: int = 0
 
@@ -56,13 +61,24 @@ class _Source:
 
 
 class Track:
-    """State of one outgoing track. ``ssrc``, sequence and time line outlive every source and publisher."""
+    """State of one outgoing track. ``ssrc``, sequence and time line outlive every source and publisher.
 
-    def __init__(self, codec: Codec) -> None:
+    ``base`` makes it a further layer of another track: same SSRC, and the same time line as far as arrival tells.
+    """
+
+    def __init__(self, codec: Codec, base: "Track | None" = None, layer: int = 0) -> None:
         self.codec: Codec = codec
         self.kind: Kind = KIND_OF[codec]
+        self.layer = layer
         self.rate = CLOCK_RATE[codec]
-        self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+        self.ssrc: int = secrets.randbelow(0xFFFFFFFE) + 1 if base is None else base.ssrc
+        self.rtx_ssrc: int = (self.ssrc + 1 + secrets.randbelow(1 << 16)) & 0xFFFFFFFF or 1
+        if base is not None:
+            self.rtx_ssrc = base.rtx_ssrc
+        self.size: tuple[int, int] | None = None  # of its pictures, as its key frames tell
+        self._family: list[Track] = [self] if base is None else base._family
+        if base is not None:
+            self._family.append(self)
         self.counters = TrackCounters()
         self.head = -1  # highest index in the history
         self.frame = -1
@@ -124,6 +140,8 @@ class Track:
             self.counters.discarded += 1
             return []
         self._waiting = False
+        if key:
+            self.size = h264.size(payloads[0]) or self.size
         timestamp = self._advance(unit.pts, unit.at_ms)
         self.frame += 1
         last = len(payloads) - 1
@@ -157,7 +175,8 @@ class Track:
         return stored
 
     def _append_one(self, packet: RtpPacket, at_ms: int) -> Packet | None:
-        key = self._begins_keyframe(packet.payload)
+        described = vp8.describe(packet.payload) if self.codec == "vp8" else None
+        key = described.key if described is not None else self._begins_keyframe(packet.payload)
         if len(packet.payload) > 1_400 or (self._waiting and not key):
             return None
         source = self._source
@@ -183,19 +202,35 @@ class Track:
                 self._observe(self._timestamp, at_ms)
         if key and (gop := self.gop_start()) is not None and (first := self.get(gop)) is not None:
             key = first.timestamp != timestamp  # parameter sets and slices of one picture begin one GOP
-        return self._store(n, timestamp, packet.marker, key, packet.payload)
+        if key:
+            self.size = self._size_in(packet.payload) or self.size
+        own = self._store(n, timestamp, packet.marker, key, packet.payload, described)
+        own.level = packet.level
+        return own
 
     def _begin(self, packet: RtpPacket, at_ms: int) -> _Source:
-        step = self._elapsed(at_ms)
-        shift = (self._timestamp + step - packet.timestamp) & 0xFFFFFFFF
+        shift = (self._next(at_ms) - packet.timestamp) & 0xFFFFFFFF
         self._anchor = None
         self._source = _Source(packet.ssrc, packet.seq, self.head + 1, packet.seq, shift)
         return self._source
 
     def _begins_keyframe(self, payload: bytes) -> bool:
-        if self.codec == "vp8":
-            return vp8.begins_keyframe(payload)
         return self.codec == "h264" and h264.begins_keyframe(payload)
+
+    def _size_in(self, payload: bytes) -> tuple[int, int] | None:
+        return vp8.size(payload) if self.codec == "vp8" else h264.size(payload)
+
+    def _next(self, at_ms: int) -> int:
+        """Where the time line goes on after a break, unwrapped: a layer goes on beside its base."""
+        after = self._timestamp + self._elapsed(at_ms)
+        told = (other.timestamp_at(at_ms) for other in self._family if other is not self)
+        theirs = next((timestamp for timestamp in told if timestamp is not None), None)
+        if theirs is None:
+            return after
+        if self.frame < 0:  # nobody has seen a time of ours yet
+            self._timestamp = theirs - 1
+        ahead = (theirs - self._timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        return self._timestamp + ahead if ahead > 0 else after
 
     def _elapsed(self, at_ms: int) -> int:
         """Clock units since the last frame, at least one frame's worth: the step over a break."""
@@ -210,7 +245,7 @@ class Track:
             if not 0 < step <= limit:
                 self._shift = None
         if self._shift is None:
-            self._shift = self._timestamp + self._elapsed(at_ms) - pts
+            self._shift = self._next(at_ms) - pts
             self._anchor = None
         self._timestamp = pts + self._shift
         self._observe(self._timestamp, at_ms)
@@ -226,13 +261,17 @@ class Track:
         late = at_ms - expected
         self._anchor = (timestamp, expected + (late if late < 0 else late / 256))
 
-    def _store(self, n: int, timestamp: int, marker: bool, key: bool, payload: bytes) -> Packet:
+    def _store(
+        self, n: int, timestamp: int, marker: bool, key: bool, payload: bytes, described: vp8.Descriptor | None = None
+    ) -> Packet:
         data = template(marker, timestamp, self.ssrc, payload)
         packet = Packet(n, self.frame, timestamp, marker, key, data)
+        packet.layer, packet.vp8 = self.layer, described
         self._ring[n % HISTORY] = packet
         self.head = max(self.head, n)
         if key and (self._gop is None or n > self._gop):
             self._gop = n
         self.counters.packets += 1
         self.counters.octets += len(data) - HEADER
+        self.counters.temporal[0 if described is None else described.layer] += len(data)
         return packet

@@ -54,8 +54,6 @@ def _of_opening(error: Exception, scheme: str, detail: str) -> tuple[str, str]:
             return "source.not_found", detail
         case av.error.ProtocolNotFoundError():
             return "source.refused", "it leads to a protocol that is not pulled"
-        case av.error.ArgumentError() if scheme in {"rtsp", "rtsps"}:
-            return "source.refused", "the device redirects to another address"  # stopped by the protocol whitelist
         case av.error.ArgumentError():
             return "source.not_video", "a playlist, or a format that is no video"  # stopped by the format whitelist
         case av.error.DemuxerNotFoundError() | av.error.InvalidDataError() | ValueError():

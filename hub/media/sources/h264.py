@@ -36,7 +36,10 @@ class Framer:
 
     def picture(self, data: bytes) -> Picture | None:
         """One access unit made complete; None when nobody could decode it. Raises NotShowable."""
-        nals = split(data)
+        return self.assembled(split(data))
+
+    def assembled(self, nals: list[bytes]) -> Picture | None:
+        """The same of NAL units without start codes."""
         _check(nals)
         kept = self._sets.complete(nals)
         kinds = {nal[0] & 0x1F for nal in kept}

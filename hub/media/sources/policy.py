@@ -1,11 +1,11 @@
 """Which address a source is really connected to: resolve, check every address, then connect to the checked one.
 
-A name is resolved here and the demuxer is handed the number, so that a second answer of the name server (DNS
-rebinding) changes nothing; HTTP's Host is given beside. Limits: RTSP and RTMP servers see the number as their
-virtual host, rtsps sends no SNI. https must keep the name, since FFmpeg sends no SNI for a number: it resolves once
-more, right after the check here; what a rebinding reaches in that moment would still have to speak TLS. A
-certificate is not verified, as cameras sign their own: TLS hides the password from listeners, it does not prove who
-answers.
+A name is resolved here and who connects is handed the number, so that a second answer of the name server (DNS
+rebinding) changes nothing. Our own RTSP client connects to exactly these numbers and still says the name, in its
+requests and as SNI. For PyAV, HTTP's Host is given beside; limits: RTMP servers see the number as their virtual host,
+and https must keep the name, since FFmpeg sends no SNI for a number: it resolves once more, right after the check
+here; what a rebinding reaches in that moment would still have to speak TLS. A certificate is not verified, as cameras
+sign their own: TLS hides the password from listeners, it does not prove who answers.
 """
 
 import asyncio
@@ -28,10 +28,8 @@ RESOLVE_S: Final = 5.0
 MAX_ADDRESSES: Final = 16
 
 # A playlist names further addresses that nobody checked, so no playlist format is among these.
-FORMATS: Final = "rtsp,h264,hevc,mpegts,mpeg,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mjpeg,mpjpeg"
+FORMATS: Final = "h264,hevc,mpegts,mpeg,flv,live_flv,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mjpeg,mpjpeg"
 PROTOCOLS: Final[Mapping[str, str]] = {
-    "rtsp": "tcp",
-    "rtsps": "tls,tcp",
     "http": "http,tcp",
     "https": "https,tls,tcp",
     "rtmp": "rtmp,tcp",
@@ -88,18 +86,27 @@ async def admit(source: ParsedSource, *, resolve: Resolver = system_resolver, fi
     if source.scheme == "file":
         path = _confined(Path(source.tail), files)
         return Target(str(path), {"format_whitelist": FORMATS, "protocol_whitelist": "file"}, path.name)
+    addresses = await checked_addresses(source, resolve)
+    url = source.url(None if source.scheme == "https" else addresses[0])
+    return Target(url, _options(source), source.host)
+
+
+async def checked_addresses(source: ParsedSource, resolve: Resolver = system_resolver) -> Sequence[str]:
+    """The addresses of a source's host, at least one, every one of them checked.
+
+    Raises SourceError ``source.refused`` when one of them is never pulled, ``source.unreachable`` without any.
+    """
     try:
         async with asyncio.timeout(RESOLVE_S):
-            addresses = await resolve(source.host, source.port)
+            addresses = (await resolve(source.host, source.port))[:MAX_ADDRESSES]
     except (OSError, TimeoutError):
         raise SourceError("source.unreachable", f"the name {source.host} is not known") from None
     if not addresses:
         raise SourceError("source.unreachable", f"the name {source.host} has no address")
-    for text in addresses[:MAX_ADDRESSES]:
+    for text in addresses:
         if (why := refuse_address(ipaddress.ip_address(text))) is not None:
             raise SourceError("source.refused", f"{source.host}: {why}")
-    url = source.url(None if source.scheme == "https" else addresses[0])
-    return Target(url, _options(source), source.host)
+    return addresses
 
 
 def _options(source: ParsedSource) -> dict[str, str]:
@@ -109,9 +116,6 @@ def _options(source: ParsedSource) -> dict[str, str]:
         "fpsprobesize": "0",  # the frame rate is of no interest, and finding it takes a second
         "analyzeduration": "2000000",
     }
-    if source.scheme in {"rtsp", "rtsps"}:
-        # The description names the codec, so no frame is needed to know it.
-        options |= {"rtsp_transport": "tcp", "allowed_media_types": "video+audio", "probesize": "32"}
     if source.scheme in {"http", "https"}:
         options |= {
             "max_redirects": "0",
@@ -120,7 +124,7 @@ def _options(source: ParsedSource) -> dict[str, str]:
             "reconnect": "0",
             "user_agent": "sharpeyes",
         }
-    if source.scheme in {"https", "rtsps"}:
+    if source.scheme == "https":
         options["tls_verify"] = "0"
     return options
 

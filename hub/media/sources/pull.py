@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -27,11 +26,11 @@ from hub.media.rtp.unit import CLOCK_RATE, AccessUnit, UnitCodec
 from hub.media.sources.errors import SourceError, translate
 from hub.media.sources.h264 import Framer, NotShowable
 from hub.media.sources.policy import Resolver, Target, admit, system_resolver
+from hub.media.sources.units import Figures, UnitQueue
 
 OPEN_S: Final = 8.0
 READ_S: Final = 8.0  # after 5 s the tile says frozen; after 8 s the connection is given up
 KEYFRAME_S: Final = 15.0
-QUEUE: Final = 256  # units between thread and loop: 10 s of video
 MAX_UNIT: Final = 8 * 2**20
 AHEAD_S: Final = 0.5  # a file over HTTP comes faster than time; it is held to this much lead
 AUDIO: Final[dict[str, UnitCodec]] = {"pcm_alaw": "pcma", "pcm_mulaw": "pcmu", "opus": "opus"}
@@ -58,12 +57,8 @@ class PullSource:
         self._resolve = resolve
         self._files = files
         self._limits = (open_s, read_s, keyframe_s)
-        self._queue: deque[AccessUnit] = deque()
-        self._ready = asyncio.Event()
-        self._error: SourceError | None = None
+        self._queue = UnitQueue()
         self._worker: _Worker | None = None
-        self._wants_key = False
-        self.dropped = 0
 
     async def __aenter__(self) -> Self:
         """Check the address and start connecting. Raises SourceError for a refused address."""
@@ -89,29 +84,20 @@ class PullSource:
             self._worker.stop.set()
         self._queue.clear()
 
+    @property
+    def figures(self) -> Figures:
+        """What is known of this connection: a demuxer tells nothing of packets."""
+        return Figures(dropped=self._queue.dropped)
+
     async def read(self) -> list[AccessUnit]:
         """Everything that came since the last call, at least one unit. Raises SourceError. Safe to cancel."""
-        while not self._queue:
-            if self._error is not None:
-                raise self._error
-            self._ready.clear()
-            await self._ready.wait()
-        units = list(self._queue)
-        self._queue.clear()
-        return units
+        return await self._queue.read()
 
     def _take(self, item: AccessUnit | SourceError) -> None:
-        self._ready.set()
         if isinstance(item, SourceError):
-            self._error = item
-        elif len(self._queue) >= QUEUE:
-            self.dropped += 1
-            self._wants_key = True
-        elif self._wants_key and item.kind == "video" and not item.keyframe:
-            self.dropped += 1
+            self._queue.fail(item)
         else:
-            self._wants_key = self._wants_key and item.kind != "video"
-            self._queue.append(item)
+            self._queue.put(item)
 
 
 class _Worker:

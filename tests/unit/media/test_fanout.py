@@ -4,6 +4,7 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pylibsrtp
@@ -11,8 +12,11 @@ import pytest
 
 from hub.media.peer import udp
 from hub.media.peer.counters import Counters
-from hub.media.peer.fanout import Fanout, Target
+from hub.media.peer.fanout import Fanout, Repair, Shape, Target
+from hub.media.rtp.extension import elements, layout
 from hub.media.rtp.numbering import Numbering
+from hub.media.rtp.packet import parse_rtp, repaired
+from hub.media.rtp.sendlog import SendLog
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import AccessUnit
 
@@ -54,14 +58,14 @@ def test_every_viewer_reads_its_own_packets(pair: tuple[socket.socket, socket.so
     counters = Counters()
     fanout = Fanout(out.fileno(), counters, gso=gso)
     packets = Track("h264").append_unit(picture(9_000))
-    groups: dict[int, list[Target]] = {}
+    groups: dict[Shape, list[Target]] = {}
     readers, keep = [], []
     for n, (profile, size, tag) in enumerate(PROFILES * 2):
         keep.append(session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
         readers.append(session(profile, size, pylibsrtp.Policy.SSRC_ANY_INBOUND))
         target = Target(keep[-1]._srtp[0], tag, 96 + n, path_of(into), Numbering(100 * (n + 1)))
         target.numbering.begin(packets[0].n)
-        groups.setdefault(tag, []).append(target)
+        groups.setdefault(target.shape, []).append(target)
     fanout.live(groups, packets)
     order = [0, 2, 1, 3]  # by tag
     for which in order:
@@ -82,9 +86,9 @@ def test_a_retransmission_is_the_identical_datagram(pair: tuple[socket.socket, s
     packets = Track("h264").append_unit(picture(10))
     target = Target(keys._srtp[0], tag, 96, path_of(into), Numbering(7))
     target.numbering.begin(packets[0].n)
-    fanout.live({tag: [target]}, packets)
+    fanout.live({target.shape: [target]}, packets)
     first = into.recv(2_048)
-    fanout.exact(target, [(packets[0], 7, packets[0].timestamp)])
+    fanout.exact(target, [(packets[0], 7, target.numbering.segment)])
     assert into.recv(2_048) == first
 
 
@@ -101,9 +105,11 @@ def test_keys_that_refuse_cost_nobody_else_a_packet(pair: tuple[socket.socket, s
     fanout = Fanout(out.fileno(), counters)
     for target in targets:
         target.numbering.begin(packets[0].n)
-    fanout.exact(targets[0], [(packets[0], 9_000, 0)])  # now 5000 is behind its window, and libsrtp refuses it
+    fanout.exact(
+        targets[0], [(packets[0], 9_000, targets[0].numbering.segment)]
+    )  # now 5000 is behind its window, and libsrtp refuses it
     into.recv(2_048)
-    fanout.live({tag: targets}, packets)
+    fanout.live({targets[0].shape: targets}, packets)
     assert struct.unpack_from("!H", into.recv(2_048), 2)[0] == 7
     assert (counters.protect_failed, counters.drops) == (1, 1)
 
@@ -114,7 +120,7 @@ def test_a_send_that_fails_is_counted() -> None:
     target = Target(None, 16, 96, bytes(16), Numbering(1))
     packets = Track("h264").append_unit(picture(5_000))
     target.numbering.begin(packets[0].n)
-    fanout.live({16: [target]}, packets)
+    fanout.live({target.shape: [target]}, packets)
     assert counters.send_errors == len(packets)
     assert errno.EBADF not in udp.NO_GSO
     assert fanout.gso
@@ -147,3 +153,46 @@ def test_a_wildcard_is_announced_as_an_address_that_can_be_reached() -> None:
 )
 def test_raw_addresses_are_read(path: bytes, address: tuple[str, int]) -> None:
     assert udp.address_of(path) == address
+
+
+def test_viewers_with_extensions_and_repairs_read_what_they_should(pair: tuple[socket.socket, socket.socket]) -> None:
+    out, into = pair
+    counters = Counters()
+    fanout = Fanout(out.fileno(), counters, clock_us=lambda: 1_500_000)
+    track = Track("h264")
+    packets = track.append_unit(picture(9_000))
+    profile, size, tag = PROFILES[0]
+    groups: dict[Shape, list[Target]] = {}
+    targets, readers, keep = [], [], []
+    for n, placed in enumerate((layout((1, "0"), transport=3), layout((1, "0"), transport=3), layout(None, time=2))):
+        keep.append(session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
+        readers.append(session(profile, size, pylibsrtp.Policy.SSRC_ANY_INBOUND))
+        log = SendLog() if placed.transport_at else None
+        target = Target(
+            keep[-1]._srtp[0], tag, 96, path_of(into), Numbering(10 * n + 1),
+            layout=placed, log=log, repair=Repair(97, track.rtx_ssrc, 7),
+        )  # fmt: skip
+        target.numbering.begin(packets[0].n)
+        targets.append(target)
+        groups.setdefault(target.shape, []).append(target)
+    assert len(groups) == 2  # alike viewers share a template
+    fanout.live(groups, packets)
+    for which, (target, reader) in enumerate(zip(targets, readers, strict=True)):
+        for n, packet in enumerate(packets):
+            found = parse_rtp(reader.unprotect(into.recv(2_048)))
+            assert (found.seq, found.payload, found.ssrc) == (10 * which + 1 + n, packet.data[12:], track.ssrc)
+            said = elements(found.profile, found.extension)
+            if which < 2:
+                assert said == {1: b"0", 3: (1 + n).to_bytes(2, "big")}
+            else:
+                assert said == {2: (3 << 17).to_bytes(3, "big")}
+        assert target.log is None or target.log.next == len(packets) + 1
+    assert targets[0].repair is not None
+    fanout.again(targets[0], targets[0].repair, [(packets[1], 2, targets[0].numbering.segment)])
+    again = parse_rtp(readers[0].unprotect(into.recv(2_048)))
+    assert (again.payload_type, again.seq, again.ssrc) == (97, 7, track.rtx_ssrc)
+    assert repaired(again, 96, track.ssrc) == replace(
+        parse_rtp(packets[1].data), payload_type=96, seq=2, marker=packets[1].marker
+    )
+    assert elements(again.profile, again.extension)[3] == (len(packets) + 1).to_bytes(2, "big")
+    assert counters.send_errors == counters.drops == counters.protect_failed == 0

@@ -1,17 +1,22 @@
 """What a publisher is told: key frames merged and throttled, losses, the rate."""
 
+from dataclasses import replace
+
 from hub.media.peer.counters import Counters
-from hub.media.peer.publisher import MAX_RATE, MIN_RATE, Publisher, next_rate
+from hub.media.peer.publisher import MAX_RATE, MIN_RATE, Publisher, Terms, next_rate
 from hub.media.rtp import rtcp
 from hub.media.rtp.packet import RtpPacket
+from hub.media.rtp.twcc import Arrivals
 from hub.media.stream import Stream
 
+PLAIN = Terms({96: "vp8", 111: "opus"})
 
-def publisher(media: list[str] | None = None) -> tuple[Publisher, Stream, Counters]:
+
+def publisher(media: list[str] | None = None, terms: Terms = PLAIN) -> tuple[Publisher, Stream, Counters]:
     stream, counters = Stream("mem-1", clock=lambda: 0), Counters()
     heard = media if media is not None else []
-    made = Publisher(stream, {96: "vp8", 111: "opus"}, 4_711, counters, lambda: heard.append("media"))
-    stream.publisher(("vp8", "opus"), made.request_keyframe)
+    made = Publisher(stream, terms, 4_711, counters, lambda: heard.append("media"))
+    stream.publisher(("vp8", "opus"), made.request_keyframe, max(1, len(terms.rids)))
     return made, stream, counters
 
 
@@ -103,3 +108,78 @@ def test_the_rate_falls_with_loss_and_climbs_without() -> None:
     assert next_rate(1_000_000, 0) == 1_080_000
     assert next_rate(MAX_RATE, 0) == MAX_RATE
     assert next_rate(MIN_RATE, 255) == MIN_RATE
+
+
+def element(id: int, value: bytes) -> bytes:
+    return bytes((id << 4 | len(value) - 1,)) + value
+
+
+LAYERED = Terms(
+    {96: "vp8", 111: "opus"}, repairs={97: 96}, rids=("q", "h"), rid=1, repaired_rid=2, transport=3, level=4
+)
+
+
+def layered(seq: int, ssrc: int, *, rid: str = "", number: int | None = None, payload_type: int = 96) -> RtpPacket:
+    data = element(1, rid.encode()) if rid else b""
+    data += element(3, number.to_bytes(2, "big")) if number is not None else b""
+    return replace(packet(seq, ssrc=ssrc, payload_type=payload_type), profile=0xBEDE, extension=data)
+
+
+def test_layers_are_told_apart_by_rid_and_remembered_by_ssrc() -> None:
+    made, stream, counters = publisher(terms=LAYERED)
+    made.packet(layered(5, 11), 1_000)
+    assert counters.malformed == 1
+    for ssrc, rid in ((11, "h"), (12, "q")):
+        made.packet(layered(1, ssrc, rid=rid), 1_000)
+        made.packet(layered(2, ssrc), 1_000)
+    made.packet(layered(1, 13, rid="unknown"), 1_000)
+    made.flush(1_000)
+    assert [track.counters.packets for track in stream.layers("video")] == [2, 2]
+    assert len({track.ssrc for track in stream.layers("video")}) == 1
+    assert counters.malformed == 2
+    asked = [item.media for item in rtcp.parse_rtcp(made.due(1_000)) if isinstance(item, rtcp.KeyframeRequest)]
+    assert sorted(asked) == [11, 12]
+    stream.request_keyframe(1)
+    again = [item.media for item in rtcp.parse_rtcp(made.due(1_600)) if isinstance(item, rtcp.KeyframeRequest)]
+    assert again == [11]
+
+
+def test_a_retransmission_mends_the_layer_that_it_names_and_padding_is_counted() -> None:
+    made, stream, counters = publisher(terms=LAYERED)
+    made.packet(layered(1, 12, rid="q"), 1_000)
+    made.packet(layered(3, 12), 1_000)
+    repair = layered(900, 77, payload_type=97)
+    mend = replace(
+        repair, extension=element(2, b"q"), timestamp=6_000, payload=b"\0\2" + b"\x10\x00again"
+    )  # fmt: skip
+    made.packet(mend, 1_000)
+    made.packet(replace(repair, payload=b""), 1_000)
+    made.packet(replace(repair, payload=b"\0\2" + b"\x10\x00again"), 1_000)  # once more: a duplicate
+    made.flush(1_000)
+    assert stream.tracks["video"].counters.packets == 3
+    assert (counters.padding_in, counters.malformed) == (1, 0)
+    assert not any(isinstance(item, rtcp.Nack) for item in rtcp.parse_rtcp(made.due(1_000)))
+
+
+def test_arrivals_are_told_where_that_was_agreed_and_then_no_rate_is_allowed() -> None:
+    made, _, counters = publisher(terms=LAYERED)
+    made.packet(layered(1, 12, rid="q", number=65_535), 1_000, 1_000_000)
+    made.packet(layered(2, 12, number=1), 1_000, 1_010_000)
+    found = rtcp.parse_rtcp(made.due(1_000))
+    (told,) = [item for item in found if isinstance(item, Arrivals)]
+    assert (told.first, told.times) == (65_535, [4_000, None, 4_040])
+    assert not any(isinstance(item, rtcp.Remb) for item in found)
+    assert counters.feedback_out == 1
+    plain, _, _ = publisher()
+    plain.packet(packet(1), 1_000)
+    assert any(isinstance(item, rtcp.Remb) for item in rtcp.parse_rtcp(plain.due(1_000)))
+
+
+def test_the_level_of_a_voice_goes_with_its_packet() -> None:
+    made, stream, _ = publisher(terms=LAYERED)
+    voice = replace(packet(1, ssrc=2, payload_type=111), profile=0xBEDE, extension=element(4, b"\x9e"))
+    made.packet(voice, 1_000)
+    made.flush(1_000)
+    stored = stream.tracks["audio"].get(0)
+    assert stored is not None
+    assert stored.level == 0x9E

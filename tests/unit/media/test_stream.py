@@ -108,7 +108,7 @@ async def test_nothing_is_published_after_the_end() -> None:
 
 async def test_a_successor_with_another_codec_sends_the_viewers_away() -> None:
     source = Stream("mem-1", clock=lambda: 0)
-    first, second = (lambda: None), (lambda: None)
+    first, second = (lambda layer: None), (lambda layer: None)
     assert source.publisher(("vp8", "opus"), first) is False
     ssrc = source.tracks["video"].ssrc
     assert source.publisher(("vp8", "opus"), second) is False

@@ -13,6 +13,7 @@ from hub.media.node import feed as module
 from hub.media.node.feed import Feed
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.errors import SourceError
+from hub.media.sources.units import Figures
 from hub.media.stream import Stream
 from tests.unit.media_in.test_h264 import encode
 
@@ -27,6 +28,7 @@ class Script:
         self.steps = deque(steps)
         self.urls: list[str] = []
         self.open = 0
+        self.figures = Figures()
         self._left = 0
 
     @contextlib.asynccontextmanager
@@ -57,7 +59,7 @@ class Script:
 class Run:
     """A feed that runs on a script."""
 
-    def __init__(self, script: Script, **options: object) -> None:
+    def __init__(self, script: Script, pause: float = 0.0, **options: object) -> None:
         self.script = script
         self.history: list[tuple[str, str | None]] = []
         self.pauses: list[int] = []
@@ -65,7 +67,7 @@ class Run:
 
         def retry(failures: int) -> float:
             self.pauses.append(failures)
-            return 0.0
+            return pause
 
         self.feed = Feed(
             "cam-1",
@@ -138,6 +140,41 @@ async def test_a_source_that_lived_a_while_begins_its_back_off_anew(monkeypatch:
             await run.until(lambda: len(run.pauses) >= 5)
             await run.until_state("live")
         assert run.pauses == [1, 2, 1, 1, 2]
+
+
+async def test_somebody_who_comes_and_waits_cuts_the_back_off_short() -> None:
+    lost = SourceError("source.unreachable")
+    async with Run(Script(lost, lost), pause=3_600.0, hurry_s=0.0).running() as run:
+        with contextlib.closing(run.feed.stream.units("tap")):
+            await run.until_state("failed")
+            assert len(run.script.urls) == 1
+            for tries in (2, 3):
+                with contextlib.closing(run.feed.stream.units("viewer")):
+                    await run.until(lambda tries=tries: len(run.script.urls) == tries)  # type: ignore[misc]
+            await run.until_state("live")
+
+
+async def test_somebody_who_leaves_hurries_nothing() -> None:
+    async with Run(Script(SourceError("source.lost")), pause=3_600.0, hurry_s=0.0).running() as run:
+        with contextlib.closing(run.feed.stream.units("tap")):
+            with contextlib.closing(run.feed.stream.units("viewer")):
+                await run.until_state("failed")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert len(run.script.urls) == 1
+
+
+async def test_a_wrong_password_is_not_tried_sooner_for_anybody() -> None:
+    """Cameras lock an account after a few tries."""
+    wrong = SourceError("source.unauthorized", "401")
+    async with Run(Script(wrong), pause=3_600.0, hurry_s=0.0).running() as run:
+        with contextlib.closing(run.feed.stream.units("tap")):
+            await run.until_state("failed")
+            with contextlib.closing(run.feed.stream.units("viewer")):
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert len(run.script.urls) == 1
+                assert run.feed.state("n").state == "failed"
 
 
 async def test_a_source_that_drops_at_once_is_not_stable() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hub.domain.source_url import check_url
 from hub.media.sources.errors import SourceError
-from hub.media.sources.policy import Resolver, admit
+from hub.media.sources.policy import Resolver, admit, checked_addresses
 
 
 def answers(*addresses: str) -> Resolver:
@@ -18,9 +18,16 @@ def answers(*addresses: str) -> Resolver:
 
 
 async def test_the_demuxer_is_given_the_checked_number() -> None:
-    target = await admit(check_url("rtsp://u:p@cam.example/a"), resolve=answers("10.0.0.7", "10.0.0.8"))
-    assert target.url == "rtsp://u:p@10.0.0.7:554/a"
-    assert target.options["rtsp_transport"] == "tcp"
+    target = await admit(check_url("rtmp://u:p@cam.example/a"), resolve=answers("10.0.0.7", "10.0.0.8"))
+    assert target.url == "rtmp://u:p@10.0.0.7:1935/a"
+
+
+async def test_our_own_client_is_given_every_checked_address_and_no_other() -> None:
+    source = check_url("rtsp://cam.example/a")
+    assert await checked_addresses(source, answers("10.0.0.7", "10.0.0.8")) == ("10.0.0.7", "10.0.0.8")
+    with pytest.raises(SourceError) as caught:
+        await checked_addresses(source, answers("10.0.0.7", "169.254.169.254"))
+    assert caught.value.id == "source.refused"
 
 
 async def test_http_keeps_its_name_beside_the_number() -> None:
@@ -43,7 +50,7 @@ async def test_https_keeps_its_name_for_the_handshake_and_is_checked_all_the_sam
 @pytest.mark.parametrize("bad", ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "::ffff:169.254.169.254"])
 async def test_one_bad_address_among_good_ones_refuses_the_name(bad: str) -> None:
     with pytest.raises(SourceError) as caught:
-        await admit(check_url("rtsp://cam.example/a"), resolve=answers("10.0.0.7", bad))
+        await admit(check_url("http://cam.example/a"), resolve=answers("10.0.0.7", bad))
     assert caught.value.id == "source.refused"
 
 
@@ -53,11 +60,11 @@ async def test_an_unknown_name_is_unreachable() -> None:
 
     for resolve in (unknown, answers()):
         with pytest.raises(SourceError) as caught:
-            await admit(check_url("rtsp://cam.example/a"), resolve=resolve)
+            await admit(check_url("http://cam.example/a"), resolve=resolve)
         assert caught.value.id == "source.unreachable"
 
 
-@pytest.mark.parametrize("url", ["rtsp://a/", "rtsps://a/", "http://a/", "https://a/", "rtmp://a/"])
+@pytest.mark.parametrize("url", ["http://a/", "https://a/", "rtmp://a/"])
 async def test_no_playlist_and_no_file_can_be_reached_through_a_network_source(url: str) -> None:
     options = (await admit(check_url(url), resolve=answers("10.0.0.7"))).options
     assert "file" not in options["protocol_whitelist"].split(",")

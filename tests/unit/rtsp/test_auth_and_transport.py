@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signaling.rtsp.auth import Guard, digest_response, parse_params
+from signaling.rtsp.auth import Authenticator, Credentials, Guard, digest_response, parse_challenges, parse_params
 from signaling.rtsp.transport import Transport, parse_transports
 
 
@@ -61,10 +61,29 @@ def test_any_authorization_text_is_answered_without_a_crash(text: str) -> None:
     assert not Guard("admin", "right").admits(text, "PLAY")
 
 
+@pytest.mark.parametrize("value", ["", "Bearer x", "Digest", "Digestrealm=x", "Basic,Digest,Basic", "Digest nonce="])
+def test_challenges_that_make_no_sense_are_left_out(value: str) -> None:
+    assert [each.scheme for each in parse_challenges([value])] in ([], ["basic"], ["basic", "basic"])
+
+
+def test_several_challenges_in_one_field_are_taken_apart() -> None:
+    md5, sha = ('Digest realm="c", nonce="d", algorithm=MD5', 'Digest realm="e", nonce="f", algorithm=SHA-256')
+    field = f'Basic realm="a, Digest b", {md5}, {sha}'
+    found = parse_challenges([field])
+    assert [each.params.get("realm") for each in found if each.scheme == "digest"] == ["e", "c"]
+
+
+@given(st.lists(st.text(max_size=80), max_size=4))
+def test_any_challenge_is_met_or_left_out(values: list[str]) -> None:
+    authenticator = Authenticator(Credentials("u", "p"))
+    if authenticator.challenged([*values, 'Digest realm="x", nonce="y"']) is not None:
+        assert authenticator.header("PLAY", "rtsp://h/") is not None
+
+
 def test_transport_of_ffmpeg_and_of_players_is_read() -> None:
     assert parse_transports("RTP/AVP/TCP;unicast;interleaved=0-1") == [Transport(True, True, (0, 1))]
     assert parse_transports("RTP/AVP;multicast;client_port=1-2, RTP/AVP/TCP;interleaved=4") == [
-        Transport(False, False, None),
+        Transport(False, False, None, client_port=(1, 2)),
         Transport(True, True, (4, 5)),
     ]
 

@@ -129,3 +129,23 @@ def test_a_flipped_bit_is_never_authentic(data: st.DataObject) -> None:
     with contextlib.suppress(ice.StunError):
         message = ice.parse_stun(bytes(bad))
         assert not ice.is_authentic(message, b"secret")
+
+
+def test_a_restart_keeps_the_path_until_the_new_credentials_nominate_one() -> None:
+    """RFC 8445 §9."""
+    lite = agent()
+    nomination: dict[str, Any] = {"USE-CANDIDATE": None}
+    lite.request(ice.parse_stun(check(**nomination)), b"one", ADDRESS, 1)
+    lite.restart("anew")
+    fresh = f"{lite.local.ufrag}:anew"
+    key = lite.local.pwd.encode()
+    assert lite.local.ufrag != "ours"
+    lite.request(ice.parse_stun(check()), b"one", ADDRESS, 2)  # checks of before are answered on
+    lite.request(ice.parse_stun(check(fresh, key)), b"two", ADDRESS, 3)
+    assert lite.selected == b"one"
+    lite.request(ice.parse_stun(check(fresh, key, **nomination)), b"two", ADDRESS, 4)
+    assert (lite.selected, lite.paths, lite.dropped) == (b"two", [b"two"], [b"one"])
+    with pytest.raises(ice.StunError, match="username"):
+        lite.request(ice.parse_stun(check(**nomination)), b"one", ADDRESS, 5)
+    with pytest.raises(ice.StunError, match="integrity"):
+        lite.request(ice.parse_stun(check(fresh)), b"two", ADDRESS, 5)

@@ -4,7 +4,7 @@ import pytest
 from aiortc.sdp import SessionDescription
 
 from signaling.sdp import SdpError, parse
-from signaling.whip import Local, Track, read_offer, write_answer
+from signaling.whip import Local, Track, read_fragment, read_offer, write_answer, write_fragment
 
 TRANSPORT = """a=ice-ufrag:abcd
 a=ice-pwd:0123456789012345678901
@@ -89,3 +89,25 @@ def test_an_offer_that_no_answer_could_repair_is_refused(old: str, new: str) -> 
 def test_what_is_not_bundled_or_has_no_rtcp_mux_is_left_out() -> None:
     assert [s.usable for s in read_offer(OFFER.replace("BUNDLE a v d", "BUNDLE a")).sections] == [True, False, False]
     assert not any(s.usable for s in read_offer(OFFER.replace("a=rtcp-mux\n", "")).sections)
+
+
+def test_a_fragment_restarts_ice_or_only_trickles() -> None:
+    """RFC 8840 §9, RFC 9725 §4.3."""
+    section = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+    credentials = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n"
+    assert read_fragment(credentials + section) == "abcd"
+    assert read_fragment(section + credentials) == "abcd"
+    assert read_fragment(section + "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n") is None
+    for bad in ("", "a=ice-ufrag:abcd\r\n", credentials.replace("abcd", "abc"), "x" * 70_000):
+        if bad:
+            with pytest.raises(SdpError):
+                read_fragment(bad)
+        else:
+            assert read_fragment(bad) is None
+
+
+def test_our_fragment_has_credentials_and_candidates() -> None:
+    local = Local(1, "ours", "secret", ("sha-256", "AA"), ["192.0.2.1", "2001:db8::1"], 4_000, "c", "s")
+    (section,) = parse("v=0\r\n" + write_fragment(local, "0")).media
+    assert (section.value("mid"), section.value("ice-ufrag"), section.value("ice-pwd")) == ("0", "ours", "secret")
+    assert len(section.values("candidate")) == 2

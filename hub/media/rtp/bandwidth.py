@@ -1,0 +1,177 @@
+"""How much a path carries: the sender's estimate from transport-wide feedback. Pure; every time is given.
+
+Delay gradient and loss, after draft-ietf-rmcat-gcc-02: a growing one-way delay says that a queue fills (§5.3, §5.4),
+then the rate falls to a share of what arrived (§5.5); loss above 10 % lowers it as well (§6). The smaller counts.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from operator import mul
+from typing import Final
+
+from hub.media.rtp.sendlog import Burst
+
+START: Final = 1_500_000  # bit/s
+FLOOR: Final = 100_000
+CEILING: Final = 50_000_000
+BACK_OFF: Final = 0.85  # of what arrived, on overuse
+CLIMB: Final = 0.16  # a second, while nothing is known of the limit
+CLIMB_FREE: Final = 0.32  # and when nothing was hit for CALM_MS
+CALM_MS: Final = 3_000
+CLIMB_NEAR: Final = 0.03  # and close to where it was hit
+STEP_NEAR: Final = 40_000  # bit/s a second, if that is more: some packets a round trip
+REACH: Final = 4  # times what arrives: an estimate that nothing tests goes no further
+REACH_MORE: Final = 300_000
+WINDOW: Final = 20  # bursts of the trend line
+GAIN: Final = 4.0
+MIN_US: Final = 5_000  # bursts that left closer together are one
+RATE_US: Final = 500_000  # arrivals are counted over so long
+OVERUSE_US: Final = 10_000
+REBASE_US: Final = 10_000_000
+SILENT_MS: Final = 1_500
+
+
+class Trend:
+    """Whether the one-way delay grows: a line through its last values, against a threshold that adapts."""
+
+    def __init__(self) -> None:
+        self.threshold = 12.5  # ms
+        self.grows = self.falls = False
+        self._before: tuple[int, int] | None = None  # sent, arrived
+        self._first = 0
+        self._sum = self._smooth = 0.0  # ms
+        self._times: deque[float] = deque(maxlen=WINDOW)  # ms since ``_first``
+        self._delays: deque[float] = deque(maxlen=WINDOW)
+        self._over_us = 0
+        self._last = 0.0
+        self._updated = 0
+
+    def burst(self, sent_us: int, arrived_us: int) -> None:
+        """Take one burst that came."""
+        if self._before is None or abs(arrived_us - self._before[1]) > 10_000_000:
+            self._reset(sent_us, arrived_us)
+            return
+        sent, arrived = sent_us - self._before[0], arrived_us - self._before[1]
+        if sent < MIN_US:  # part of the one before, as far as a queue is concerned
+            return
+        self._before = (sent_us, arrived_us)
+        self._sum += (arrived - sent) / 1_000
+        self._smooth += (self._sum - self._smooth) * 0.2
+        if arrived_us - self._first > REBASE_US:  # small numbers lose nothing in the sums
+            moved = (arrived_us - self._first) / 1_000
+            self._first = arrived_us
+            self._times = deque((at - moved for at in self._times), WINDOW)
+        self._times.append((arrived_us - self._first) / 1_000)
+        self._delays.append(self._smooth)
+        self._judge(self._slope() * min(len(self._times) * 3, 60) * GAIN, sent, arrived_us)
+
+    def _reset(self, sent_us: int, arrived_us: int) -> None:
+        self._times.clear()
+        self._delays.clear()
+        self._sum = self._smooth = 0.0
+        self._before, self._first, self._updated = (sent_us, arrived_us), arrived_us, arrived_us
+        self.grows = self.falls = False
+        self._over_us = 0
+
+    def _slope(self) -> float:
+        count = len(self._times)
+        if count < 4:
+            return 0.0
+        mean = sum(self._times) / count
+        above = sum(map(mul, self._times, self._delays)) - mean * sum(self._delays)
+        below = sum(map(mul, self._times, self._times)) - mean * mean * count
+        return above / below if below > 0 else 0.0
+
+    def _judge(self, trend: float, since_us: int, now_us: int) -> None:
+        over = trend > self.threshold
+        self._over_us = self._over_us + since_us if over else 0
+        self.grows = over and self._over_us > OVERUSE_US and trend >= self._last
+        self.falls = trend < -self.threshold
+        self._last = trend
+        distance = abs(trend) - self.threshold
+        if distance < 15.0:  # a spike teaches nothing (§5.4)
+            step = min((now_us - self._updated) / 1_000, 100.0)
+            share = 0.039 if distance < 0 else 0.0087
+            self.threshold = min(max(self.threshold + share * distance * step, 6.0), 600.0)
+        self._updated = now_us
+
+
+class Bandwidth:
+    """The estimate of one path, bit/s. Feed it every feedback, ask ``rate`` when something is decided."""
+
+    def __init__(self, start: int = START) -> None:
+        self.by_delay = float(start)
+        self.by_loss = float(start)
+        self.trend = Trend()
+        self.arriving = 0  # bit/s, lately
+        self.known = False  # a feedback came
+        self._arrivals: deque[tuple[int, int]] = deque()  # µs of theirs, octets
+        self._octets = 0
+        self._limit: float | None = None  # what arrived when a queue last filled
+        self._cut_ms = -10_000
+        self._loss: deque[tuple[int, int, int]] = deque()  # ms, packets, lost
+        self._at_ms: int | None = None
+        self._heard_ms = 0
+
+    def rate(self, now_ms: int) -> int:
+        """What may be sent. Falls by half a second while feedback stays away: nothing seems to arrive."""
+        silent = now_ms - self._heard_ms - SILENT_MS
+        rate = min(self.by_delay, self.by_loss)
+        if self.known and silent > 0:
+            rate *= 0.5 ** (silent / 500)
+        return int(max(rate, FLOOR))
+
+    def feedback(self, bursts: Sequence[Burst], now_ms: int) -> None:
+        """Take what one feedback says, oldest burst first."""
+        if not bursts:
+            return
+        since = 0 if self._at_ms is None else min(now_ms - self._at_ms, 1_000)
+        self._at_ms = self._heard_ms = now_ms
+        self.known = True
+        grew = False
+        for burst in bursts:
+            if burst.arrived_us is not None:
+                self._count(burst.arrived_us, burst.octets)
+                self.trend.burst(burst.sent_us, burst.arrived_us)
+                grew = grew or self.trend.grows
+        self._follow_delay(grew, since, now_ms)
+        self._follow_loss(bursts, since, now_ms)
+        reach = self.arriving * REACH + REACH_MORE
+        self.by_delay = min(max(self.by_delay, FLOOR), max(reach, FLOOR), CEILING)
+        self.by_loss = min(max(self.by_loss, FLOOR), max(self.by_delay * 1.5, FLOOR), CEILING)
+
+    def _count(self, at_us: int, octets: int) -> None:
+        if self._arrivals and not -RATE_US < at_us - self._arrivals[-1][0] < 10_000_000:
+            self._arrivals.clear()  # their clock jumped
+            self._octets = 0
+        self._arrivals.append((at_us, octets))
+        self._octets += octets
+        while self._arrivals[0][0] < at_us - RATE_US:
+            self._octets -= self._arrivals.popleft()[1]
+        self.arriving = self._octets * 8_000_000 // RATE_US
+
+    def _follow_delay(self, grew: bool, since_ms: int, now_ms: int) -> None:
+        if grew:
+            if now_ms - self._cut_ms >= 300:  # the last cut needs a round trip to show
+                self._cut_ms = now_ms
+                self._limit = float(self.arriving) if self._limit is None else self._limit * 0.5 + self.arriving * 0.5
+                self.by_delay = min(self.by_delay, max(self.arriving, FLOOR) * BACK_OFF)
+        elif not self.trend.falls and now_ms - self._cut_ms >= 500:  # a queue that drains is left alone (§5.5)
+            near = self._limit is not None and 0.8 * self._limit < self.by_delay < 1.2 * self._limit
+            if self._limit is not None and self.by_delay >= 1.2 * self._limit:
+                self._limit = None
+            climb = CLIMB_FREE if now_ms - self._cut_ms >= CALM_MS else CLIMB
+            step = max(self.by_delay * CLIMB_NEAR, STEP_NEAR) if near else self.by_delay * climb
+            self.by_delay += step * since_ms / 1_000
+
+    def _follow_loss(self, bursts: Sequence[Burst], since_ms: int, now_ms: int) -> None:
+        self._loss.append((now_ms, sum(b.packets for b in bursts), sum(b.lost for b in bursts)))
+        while self._loss[0][0] < now_ms - 1_000:
+            self._loss.popleft()
+        packets, lost = sum(p for _, p, _ in self._loss), sum(x for _, _, x in self._loss)
+        share = lost / packets if packets >= 10 else 0.0
+        if share > 0.10:
+            fallen = min(self.by_loss, self.by_delay) * (1 - 0.5 * share * since_ms / 500)
+            self.by_loss = max(fallen, self.arriving / 2)
+        elif share < 0.02:
+            self.by_loss *= 1 + CLIMB_FREE * since_ms / 1_000

@@ -1,0 +1,114 @@
+"""Which tracks of a camera's description are taken, and what the others are called."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Final
+
+from hub.media.rtp.unit import UnitCodec
+from hub.media.sources.errors import SourceError
+from signaling.rtsp.describe import Offered, Presentation
+from signaling.sdp import Format, SdpError
+
+VIDEO_NAMES: Final = {
+    "h265": "H.265", "hevc": "H.265", "jpeg": "MJPEG", "mp4v-es": "MPEG-4 part 2", "h263": "H.263", "mp2t": "MPEG-TS",
+    "vp8": "VP8", "vp9": "VP9", "av1": "AV1",
+}  # fmt: skip
+AUDIO_NAMES: Final = {"mpeg4-generic": "AAC", "mp4a-latm": "AAC", "mpa": "MPEG audio", "l16": "L16"}
+STATIC_NAMES: Final = {"26": "MJPEG", "32": "MPEG-1", "33": "MPEG-TS", "34": "H.263", "14": "MPEG audio", "9": "G.722"}
+AUDIO: Final[dict[str, UnitCodec]] = {"pcma": "pcma", "pcmu": "pcmu", "opus": "opus"}
+MAX_SETS: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One track that is set up."""
+
+    offered: Offered
+    codec: UnitCodec
+    payload_type: int
+    parameter_sets: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The picture first, then the sound if there is one; ``left_out`` names what is not taken."""
+
+    tracks: tuple[Chosen, ...]
+    left_out: tuple[str, ...]
+
+
+def choose(presentation: Presentation) -> Choice:
+    """Take the first H.264 and the first sound that WebRTC carries.
+
+    Raises SourceError ``source.not_video`` or ``source.unsupported_codec``, with the codec's name.
+    """
+    left_out: list[str] = []
+    video = audio = None
+    names: list[str] = []
+    for offered in presentation.tracks:
+        if offered.media.kind == "video":
+            found = _video(offered)
+            if found is None:
+                names.append(_name(offered, VIDEO_NAMES))
+            elif video is None:
+                video = found
+        elif offered.media.kind == "audio":
+            found = _audio(offered)
+            if found is None:
+                left_out.append(f"sound in {_name(offered, AUDIO_NAMES)}")
+            elif audio is None:
+                audio = found
+    if video is None:
+        if names:
+            raise SourceError("source.unsupported_codec", names[0])
+        raise SourceError("source.not_video", "there is no video in it")
+    return Choice(tuple(each for each in (video, audio) if each is not None), tuple(left_out))
+
+
+def _video(offered: Offered) -> Chosen | None:
+    for each in _formats(offered):
+        if each.encoding == "h264" and each.clock_rate == 90_000:
+            if each.parameter("packetization-mode") == "2":  # interleaved: no camera does it
+                continue
+            return Chosen(offered, "h264", each.payload_type, _parameter_sets(each))
+    return None
+
+
+def _audio(offered: Offered) -> Chosen | None:
+    for each in _formats(offered):
+        codec = AUDIO.get(each.encoding)
+        if codec == "opus" and each.clock_rate == 48_000:
+            return Chosen(offered, codec, each.payload_type)
+        if codec is not None and codec != "opus" and (each.clock_rate, each.channels) == (8_000, 1):
+            return Chosen(offered, codec, each.payload_type)
+    return None
+
+
+def _formats(offered: Offered) -> tuple[Format, ...]:
+    """The formats of a track, none where its lines make no sense."""
+    try:
+        return offered.media.formats()
+    except SdpError:
+        return ()
+
+
+def _name(offered: Offered, names: dict[str, str]) -> str:
+    for each in _formats(offered):
+        return names.get(each.encoding, each.encoding[:20])
+    return next((STATIC_NAMES[id] for id in offered.media.format_ids if id in STATIC_NAMES), "an unknown codec")
+
+
+def _parameter_sets(format: Format) -> bytes:
+    """sprop-parameter-sets as Annex B (RFC 6184 §8.1); nothing where they make no sense, since they come in band."""
+    text = (format.parameter("sprop-parameter-sets") or "")[:MAX_SETS]
+    found = b""
+    for part in text.split(",")[:32]:
+        try:
+            nal = base64.b64decode(part.strip() + "==", validate=False)
+        except (binascii.Error, ValueError):
+            continue
+        nal = nal.removeprefix(b"\0\0\0\1")
+        if nal and nal[0] & 0x1F in (7, 8):
+            found += b"\0\0\0\1" + nal
+    return found

@@ -1,0 +1,129 @@
+"""What is fuzzed: each target takes any bytes and must come back, or raise what its callers expect."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from hub.media.rtp.packet import RtpPacket, WireError, parse_rtp
+from hub.media.rtp.rtcp import parse_rtcp
+from hub.media.rtp.unit import AccessUnit
+from hub.media.sources.choice import Chosen, choose
+from hub.media.sources.depacketize import H264Depacketizer
+from hub.media.sources.errors import SourceError
+from hub.media.sources.h264 import Framer, NotShowable
+from hub.media.sources.receiver import TrackReceiver, Wallclock
+from hub.media.taps.health import Health
+from hub.media.taps.mpegts import PACKET, Muxer
+from signaling import sdp
+from signaling.rtsp.auth import Credentials
+from signaling.rtsp.client import RtspClient
+from signaling.rtsp.events import Described, TransportRefused
+from signaling.rtsp.message import Decoder, Interleaved, RtspError
+from signaling.rtsp.session import Phase
+
+CORPUS: Final = Path(__file__).parents[1] / "corpus"
+URL: Final = "rtsp://10.0.0.1:8554/live"
+PORTS: Final = [(5_000, 5_001), (5_002, 5_003)]
+
+
+def rtsp(data: bytes, chunk: int = 0) -> tuple[Phase, int]:
+    """A camera that sends these bytes, in pieces; the client's phase, and how many units came of it."""
+    units: list[AccessUnit] = []
+    client = RtspClient(URL, Credentials("admin", "password"))
+    receivers: dict[int, tuple[TrackReceiver, bool]] = {}
+    chosen: tuple[Chosen, ...] = ()
+    client.start(0.0)
+    size = chunk or max(1, len(data) % 700)
+    for at in range(0, len(data), size):
+        now = at / 1_000
+        for event in client.receive(data[at : at + size], now):
+            try:
+                if isinstance(event, Described):
+                    chosen = choose(event.presentation).tracks
+                if isinstance(event, Described | TransportRefused) and client.phase is Phase.DESCRIBED:
+                    ports = PORTS[: len(chosen)] if isinstance(event, TransportRefused) else ()
+                    client.setup([each.offered for each in chosen], now, ports)
+                    receivers.clear()
+                    for place, each in enumerate(chosen):
+                        receiver = TrackReceiver(
+                            each.codec, each.payload_type, udp=bool(ports), clock=lambda: 1_000, emit=units.append,
+                            wallclock=Wallclock(), parameter_sets=each.parameter_sets,
+                        )  # fmt: skip
+                        receivers |= {2 * place: (receiver, False), 2 * place + 1: (receiver, True)}
+                elif isinstance(event, Interleaved) and event.channel % 4 in receivers:
+                    receiver, rtcp = receivers[event.channel % 4]
+                    (receiver.rtcp if rtcp else receiver.packet)(event.payload)
+            except (SourceError, NotShowable):
+                return client.phase, len(units)
+        client.tick(now)
+        client.data_to_send()
+    client.closed()
+    return client.phase, len(units)
+
+
+def server(data: bytes) -> None:
+    """The decoder as the demo's server uses it, and the same bytes at once and one by one."""
+    whole, single = Decoder(), Decoder()
+    seen: list[list[object]] = [[], []]
+    for number, (decoder, step) in enumerate(((whole, max(1, len(data))), (single, 1))):
+        try:
+            for at in range(0, len(data), step):
+                seen[number] += decoder.feed(data[at : at + step])
+        except RtspError:
+            seen[number].append("error")
+    assert seen[0] == seen[1]
+
+
+def h264(data: bytes) -> int:
+    """Records of flags (marker, lost, another picture), length, payload; returns how many pictures came of them."""
+    depacketizer, framer, muxer, health = H264Depacketizer(), Framer(), Muxer(), Health()
+    at = seq = timestamp = pictures = 0
+    while at + 3 <= len(data):
+        flags, size = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+        payload = data[at + 3 : at + 3 + size]
+        at += 3 + size
+        packet = RtpPacket(bool(flags & 1), 96, seq & 0xFFFF, timestamp, 1, payload)
+        seq += 1
+        timestamp += 3_600 if flags & 5 else 0
+        for unit in depacketizer.push(packet, int(bool(flags & 2))):
+            try:
+                picture = framer.assembled(unit.nals)
+            except NotShowable:
+                continue
+            if picture is not None:
+                pictures += 1
+                made = AccessUnit("video", "h264", picture.data, unit.timestamp, picture.keyframe, 0)
+                health.observe(made)
+                assert len(muxer.write(made)) % PACKET == 0
+    return pictures
+
+
+def rtp(data: bytes) -> None:
+    """One datagram as RTP and as RTCP."""
+    for parse in (parse_rtp, parse_rtcp):
+        try:
+            parse(data)
+        except WireError:
+            continue
+
+
+def description(data: bytes) -> None:
+    """A session description."""
+    try:
+        found = sdp.parse(data.decode(errors="replace"))
+    except sdp.SdpError:
+        return
+    for media in found.media:
+        try:
+            media.formats()
+        except sdp.SdpError:
+            continue
+
+
+TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
+    "rtsp": rtsp,
+    "server": server,
+    "h264": h264,
+    "rtp": rtp,
+    "sdp": description,
+}

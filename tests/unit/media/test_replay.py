@@ -1,0 +1,150 @@
+"""Replays and catching up while the pacer holds packets, and what a standing camera's viewers are sent.
+
+Each of these fails when the guard it is named after is taken out of ``Viewers``.
+"""
+
+import struct
+
+import pytest
+
+from hub.media.peer.sender import Phase
+from hub.media.peer.viewers import STANDING_MS
+from tests.unit.media.test_no_plaintext_twice import House, Libsrtp
+
+
+def numbers(keys: Libsrtp) -> list[int]:
+    return [struct.unpack_from("!H", plain, 2)[0] for plain in keys.order]
+
+
+def stamps(keys: Libsrtp) -> list[int]:
+    return [struct.unpack_from("!I", plain, 4)[0] for plain in keys.order]
+
+
+def playing(frames: int = 3, kind: str = "plain") -> tuple[House, Libsrtp]:
+    """A camera with one live viewer, whose numbers begin at 10, and nothing on its way."""
+    house = House()
+    keys = Libsrtp()
+    for i in range(frames):
+        house.now += 40
+        house.unit(i == 0, [1_000], i * 3_600)
+        if i == 0:
+            keys = house.join(10, kind=kind)
+    house.drain()
+    house.now += 40
+    return house, keys
+
+
+def test_a_picture_lost_while_a_key_frame_leaves_is_not_replayed_into_the_middle_of_that_frame() -> None:
+    house, keys = playing()
+    sender = house.senders[0][0]
+    before = len(keys.order)
+    house.unit(True, [200_000], 3 * 3_600)
+    assert before < len(keys.order) < before + house.track.head  # a portion has left, the rest waits
+    house.viewers.picture_lost(sender, house.now)
+    house.drain()
+    assert house.counters.replays == 0
+    assert len(set(stamps(keys)[before:])) == 1
+    house.everything_again(sender)  # the recorder objects to a second plaintext
+    assert house.counters.retransmitted > 160
+
+
+def test_a_picture_lost_while_a_frame_leaves_is_replayed_as_soon_as_that_is_out() -> None:
+    house, keys = playing()
+    sender = house.senders[0][0]
+    house.unit(True, [200_000], 3 * 3_600)
+    house.viewers.picture_lost(sender, house.now)
+    house.drain()
+    sent = len(keys.order)
+    house.viewers.picture_lost(sender, house.now)
+    house.drain()
+    assert house.counters.replays == 1
+    assert len(keys.order) > sent + 160
+    house.now += 40
+    house.unit(False, [1_000], 4 * 3_600)
+    assert numbers(keys) == list(range(10, 10 + len(keys.order)))
+    house.everything_again(sender)
+
+
+def test_a_frame_after_the_key_frame_in_the_pacer_is_not_replayed_by_halves_either() -> None:
+    house, _ = playing()
+    sender = house.senders[0][0]
+    house.unit(False, [200_000], 3 * 3_600)
+    house.viewers.picture_lost(sender, house.now)
+    house.drain()
+    house.everything_again(sender)
+    assert house.counters.replays == 0
+
+
+def test_who_looks_again_while_a_frame_leaves_gets_no_number_with_two_plaintexts() -> None:
+    house, _ = playing()
+    sender = house.senders[0][0]
+    house.viewers.pause(sender)
+    house.unit(True, [200_000], 3 * 3_600)
+    house.viewers.resume(sender, house.now)
+    house.drain()
+    house.now += 40
+    house.unit(True, [1_000], 4 * 3_600)
+    assert sender.phase is Phase.LIVE
+    house.everything_again(sender)
+
+
+@pytest.mark.parametrize("kind", ["plain", "mid", "time", "transport"])
+def test_who_catches_up_faster_than_the_pacer_never_overtakes_it(kind: str) -> None:
+    """``transport`` makes a second send of one number another plaintext; the others would waste it."""
+    house, _ = playing()
+    house.unit(False, [200_000], 3 * 3_600)
+    (pacer,) = house.turns
+    house.turns.clear()
+    keys = house.join(10, kind=kind)
+    for _ in range(20):  # the turns of the catching one, while the pacer's timer is late
+        house.turn()
+    sender = house.senders[1][0]
+    assert sender.phase is Phase.LIVE
+    newest = sender.numbering.highest
+    house.turns.append(pacer)
+    house.drain()
+    assert sender.numbering.highest > newest  # it was the pacer that went on
+    assert numbers(keys) == list(range(10, 10 + len(keys.order)))
+    assert len(keys.order) == house.track.head + 1
+    house.everything_again(sender)
+
+
+def test_who_replays_behind_a_burst_of_another_layer_waits_for_its_own_packets() -> None:
+    house, _ = playing()
+    house.unit(True, [100_000], 3 * 3_600, layer=1)
+    house.unit(False, [100_000], 3 * 3_600)  # waits behind the other layer, and is in the history already
+    keys = house.join(10, kind="transport")
+    house.viewers.picture_lost(house.senders[0][0], house.now)
+    house.drain()
+    assert house.counters.replays == 0
+    assert numbers(keys) == list(range(10, 10 + house.track.head + 1))
+    for sender, _ in house.senders:
+        house.everything_again(sender)
+
+
+@pytest.mark.parametrize("silent_ms", [STANDING_MS + 1, 4_000, 600_000])
+def test_a_standing_camera_is_not_replayed_and_does_not_look_live(silent_ms: int) -> None:
+    house, keys = playing()
+    sender = house.senders[0][0]
+    sent = len(keys.order)
+    assert house.track.last_at is not None
+    house.now = house.track.last_at + silent_ms
+    house.viewers.picture_lost(sender, house.now)
+    house.drain()
+    assert (house.counters.replays, house.counters.pli, len(keys.order)) == (0, 1, sent)
+    house.unit(False, [1_000], 4 * 3_600)  # it lives again, and the refused one did not use up the second
+    house.viewers.picture_lost(sender, house.now)
+    house.drain()
+    assert house.counters.replays == 1
+    assert len(keys.order) > sent + 1
+
+
+def test_a_camera_that_brought_a_picture_within_the_second_is_replayed() -> None:
+    house, keys = playing()
+    sent = len(keys.order)
+    assert house.track.last_at is not None
+    house.now = house.track.last_at + STANDING_MS
+    house.viewers.picture_lost(house.senders[0][0], house.now)
+    house.drain()
+    assert house.counters.replays == 1
+    assert len(keys.order) > sent
