@@ -26,7 +26,7 @@ demo: system $(VENV)/.run console/dist/index.html ## the demo town on 127.0.0.1:
 
 test: system-test $(VENV)/.dev console/dist/index.html ## everything, browser tests included
 	cd console && npm run --silent test
-	$(BIN)/pytest -q tests/unit tests/integration tests/e2e
+	$(BIN)/pytest -q -m "not slow" tests/unit tests/integration tests/e2e
 
 lint: system $(VENV)/.dev console/node_modules/.stamp ## ruff, mypy, import contracts, compose schema, vue-tsc, eslint
 	$(BIN)/ruff format --check .
@@ -36,8 +36,9 @@ lint: system $(VENV)/.dev console/node_modules/.stamp ## ruff, mypy, import cont
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	cd console && npm run --silent typecheck && npm run --silent lint
 
-soak: $(VENV)/.dev ## long loads and fuzzing (hours are the user's to give: SECONDS_EACH=60)
+soak: $(VENV)/.dev console/dist/index.html ## long loads and fuzzing (hours are the user's to give: SECONDS_EACH=60)
 	SOAK_SECONDS="$${SECONDS_EACH:-60}" $(BIN)/pytest -q tests/soak
+	$(BIN)/pytest -q -m slow tests/e2e
 
 bench: $(VENV)/.dev ## every benchmark, quick form
 	@for file in tests/bench/*.py; do name=$$(basename $$file .py); \
