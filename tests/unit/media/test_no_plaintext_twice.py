@@ -196,10 +196,14 @@ class Camera(RuleBasedStateMachine):
     def turn_of_one_timer_before_the_other(self, which: int) -> None:
         self.house.turns.pop(which)()
 
-    @rule(size=st.integers(50_000, 300_000), which=st.integers(0, 3))
-    def picture_lost_while_a_key_frame_leaves(self, size: int, which: int) -> None:
-        self.frame(True, [size], 3_600)
-        self.lost_picture(which, 0)
+    @rule(key=st.booleans(), size=st.integers(50_000, 300_000))
+    def pictures_and_then_everything_lost_while_a_frame_leaves(self, key: bool, size: int) -> None:
+        self.house.now += 1_000
+        self.frame(key, [size], 3_600)
+        for which in range(len(self.house.senders)):
+            self.lost_picture(which, 0)
+        self.house.drain()
+        self.everything_lost()
 
     @rule()
     def everything_lost(self) -> None:

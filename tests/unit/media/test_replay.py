@@ -9,6 +9,7 @@ import pytest
 
 from hub.media.peer.sender import Phase
 from hub.media.peer.viewers import STANDING_MS
+from hub.media.rtp.packet import RtpPacket
 from tests.unit.media.test_no_plaintext_twice import House, Libsrtp
 
 
@@ -120,6 +121,53 @@ def test_who_replays_behind_a_burst_of_another_layer_waits_for_its_own_packets()
     assert numbers(keys) == list(range(10, 10 + house.track.head + 1))
     for sender, _ in house.senders:
         house.everything_again(sender)
+
+
+@pytest.mark.parametrize("batch", [(10, 12, 11, 13), (10, 3, 12), (10, 11, 3, 13, 12), (10, 12, 11)])
+def test_packets_out_of_order_within_one_batch_leave_each_under_its_own_number(batch: tuple[int, ...]) -> None:
+    """Whose both ends are as far apart as they are many, or whose newest is not the last."""
+    house = House("vp8")
+
+    def give(*seqs: int) -> None:
+        payloads = [bytes([0x10, 0x00 if seq == 0 else 0x01]) + seq.to_bytes(2, "big") * 50 for seq in seqs]
+        packets = [
+            RtpPacket(False, 96, seq, 3_000 * seq, 1, payload) for seq, payload in zip(seqs, payloads, strict=True)
+        ]
+        house.give(house.track.append_rtp(packets, house.now))
+
+    give(0)
+    keys = house.join(0x100)
+    give(*(n for n in range(1, 10) if n != 3))
+    give(*batch)
+    for plain in keys.order:
+        (number,) = struct.unpack_from("!H", plain, 2)
+        assert plain[14:] == (number - 0x100).to_bytes(2, "big") * 50
+    assert house.viewers._floors[0].released == house.track.head
+    house.everything_again(house.senders[0][0])
+    give(14, 15)
+    house.everything_again(house.senders[0][0])
+
+
+def test_a_late_packet_ahead_of_who_catches_up_is_not_sent_to_it_twice() -> None:
+    house = House("vp8")
+
+    def give(*seqs: int) -> None:
+        payloads = [bytes([0x10, 0x00 if seq == 0 else 0x01]) + seq.to_bytes(2, "big") * 50 for seq in seqs]
+        packets = [
+            RtpPacket(False, 96, seq, 3_000 * (seq // 10), 1, payload)
+            for seq, payload in zip(seqs, payloads, strict=True)
+        ]
+        house.give(house.track.append_rtp(packets, house.now))
+
+    for first in range(0, 100, 20):
+        give(*(seq for seq in range(first, first + 20) if seq not in (5, 70)))
+    keys = house.join(10, kind="transport")
+    sender = house.senders[0][0]
+    assert sender.phase is Phase.CATCHING
+    give(70)  # where it comes to by itself
+    give(5)  # where it has been
+    house.drain()
+    assert sorted(numbers(keys)) == list(range(10, 110))
 
 
 @pytest.mark.parametrize("silent_ms", [STANDING_MS + 1, 4_000, 600_000])
