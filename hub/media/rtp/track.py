@@ -142,7 +142,7 @@ class Track:
         self._waiting = False
         if key:
             self.size = h264.size(payloads[0]) or self.size
-        timestamp = self._advance(unit.pts, unit.at_ms)
+        timestamp = self._advance(unit.pts, unit.at_ms, unit.captured_ms)
         self.frame += 1
         last = len(payloads) - 1
         packets = []
@@ -237,7 +237,7 @@ class Track:
         since = 0 if self.last_at is None else min(max(at_ms - self.last_at, 0), 86_400_000)
         return max(since * self.rate // 1000, self.rate // 50)
 
-    def _advance(self, pts: int, at_ms: int) -> int:
+    def _advance(self, pts: int, at_ms: int, captured_ms: float | None = None) -> int:
         """Our timestamp of a unit; a jump of the source's time becomes the time that really passed."""
         if self._shift is not None:
             step = pts + self._shift - self._timestamp
@@ -248,7 +248,10 @@ class Track:
             self._shift = self._next(at_ms) - pts
             self._anchor = None
         self._timestamp = pts + self._shift
-        self._observe(self._timestamp, at_ms)
+        if captured_ms is None:
+            self._observe(self._timestamp, at_ms)
+        else:
+            self._anchor, self.last_at = (self._timestamp, captured_ms), at_ms
         return self._timestamp & 0xFFFFFFFF
 
     def _observe(self, timestamp: int, at_ms: int) -> None:

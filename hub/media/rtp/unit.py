@@ -28,3 +28,4 @@ class AccessUnit:
     pts: int
     keyframe: bool
     at_ms: int
+    captured_ms: float | None = None

@@ -191,7 +191,7 @@ class TrackReceiver:
             self._last = timestamp & 0xFFFFFFFF
         pts = self._last + ((timestamp - self._last + 0x80000000 & 0xFFFFFFFF) - 0x80000000)
         self._last = pts
-        if (camera_ms := self.captured_ms(timestamp)) is not None:
-            self._wallclock.observe(camera_ms, now)
+        camera_ms = self.captured_ms(timestamp)
+        captured = None if camera_ms is None else self._wallclock.observe(camera_ms, now)
         kind: Final = "video" if self.codec == "h264" else "audio"
-        self._emit(AccessUnit(kind, self.codec, data, pts, keyframe, now))
+        self._emit(AccessUnit(kind, self.codec, data, pts, keyframe, now, captured))

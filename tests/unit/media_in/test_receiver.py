@@ -12,6 +12,7 @@ from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.unit import AccessUnit, UnitCodec
 from hub.media.sources.errors import SourceError
 from hub.media.sources.receiver import TrackReceiver, Wallclock
+from hub.media.stream import Stream
 from tests.unit.media_in.test_depacketize import packets
 from tests.unit.media_in.test_h264 import encode
 
@@ -108,6 +109,31 @@ def test_sender_reports_put_sound_and_picture_on_one_clock() -> None:
     rig.now += 20
     rig.receiver.packet(wire(RtpPacket(False, 96, 2, 8_160, 9, bytes(160))))
     assert wallclock.offset_ms == pytest.approx(rig.now - (taken_at + 20))
+
+
+def test_a_picture_that_comes_late_stays_in_step_with_its_sound() -> None:
+    """The camera encodes pictures 300 ms longer than sound; both viewers' sender reports must say the same time."""
+    wallclock, stream = Wallclock(), Stream("cam-1", clock=lambda: 0)
+    sound, picture = Rig("pcma", wallclock=wallclock), Rig(wallclock=wallclock)
+    taken_at = 1_700_000_000_000
+    sound.feed([RtpPacket(False, 96, 0, 0, 9, bytes(160))])
+    picture.feed(film(1))
+    sound.receiver.rtcp(rtcp.sender_report(9, rtcp.ntp_of(taken_at), 0, 1, 160))
+    picture.receiver.rtcp(rtcp.sender_report(1, rtcp.ntp_of(taken_at), 0, 1, 160))
+    for n in range(1, 11):  # taken at the same moments, every 40 ms
+        sound.now += 40
+        sound.feed([RtpPacket(False, 96, n, n * 320, 9, bytes(320))])
+    picture.now += 300
+    for packet in film(11)[1:]:
+        picture.now = 1_000_000 + 300 + packet.timestamp // 90
+        picture.feed([packet])
+    for unit in (*sound.units, *picture.units):
+        stream.publish(unit)
+    heard, seen = sound.units[-1], picture.units[-1]
+    assert seen.captured_ms == pytest.approx(heard.captured_ms, abs=5)
+    video, audio = stream.tracks["video"], stream.tracks["audio"]
+    assert video.timestamp_at(1_000_400) == pytest.approx(video.timestamp, abs=500)
+    assert audio.timestamp_at(1_000_400) == pytest.approx(audio.timestamp, abs=50)
 
 
 def test_the_least_delayed_packet_tells_how_the_clocks_stand() -> None:
