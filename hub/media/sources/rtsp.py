@@ -249,7 +249,9 @@ def redirected(source: ParsedSource, location: str) -> ParsedSource:
     The password goes along only to the same host, and not from TLS into the open.
     """
     try:
-        target = check_url(urljoin(f"{source.scheme}://{source.netloc}{source.tail}", location))
+        # Joined as http: urljoin knows rtsps only since Python 3.11.4, and Debian 12 has 3.11.2.
+        joined = urljoin(f"http://{source.netloc}{source.tail}", location)
+        target = check_url(joined if "://" in location else joined.replace("http", source.scheme, 1))
     except (Invalid, ValueError) as error:  # ValueError: what it names is no URL
         why = error.message if isinstance(error, Invalid) else "to what is no URL"
         raise SourceError("source.refused", f"the device redirects: {why}") from None
