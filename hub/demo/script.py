@@ -95,6 +95,7 @@ async def play(ctx: Context, api_url: str, *, pace: float = 0.4, patience_s: flo
             story = story.model_copy(update={"run": run.id})
             _save(path, story)
             sheet = await _drill(stage, run.id)
+            await _matter_in_hand(stage)
         _save(path, story.model_copy(update={"done": True}))
         log.info("demo.story_done", run=run.id, points=sheet.points, of=sheet.of)
     except (HubError, httpx.HTTPError, SQLAlchemyError, OSError, TimeoutError) as error:
@@ -179,6 +180,23 @@ async def _join(
         log.warning("demo.story_without_media", error=str(error) or type(error).__name__)
 
 
+async def _matter_in_hand(stage: Stage) -> None:
+    """Something open, so that no page is empty: signed for, to be answered within a day."""
+    ctx, commander, receiver = stage.ctx, stage["commander"], stage["urban"]
+    matter = await stage.act(
+        incidents.open_incident(ctx, commander, title="夜市街区摊位占道", severity="minor", camera="cam-12")
+    )
+    order = await stage.act(
+        dispatch.issue(
+            ctx, commander, incident=matter.id, unit="dept-urban", text="到场疏导占道摊位，恢复通行，反馈现场图片。",
+            sign_within_s=3_600, feedback_within_s=86_400,
+        )
+    )  # fmt: skip
+    await stage.act(dispatch.mark_delivered(ctx, receiver, order.id))
+    await stage.beat()
+    await stage.act(dispatch.sign(ctx, receiver, order.id))
+
+
 async def _all_joined(stage: Stage, conference: ConferenceId) -> bool:
     members = (await stage.act(get_conference(stage.ctx, stage["commander"], conference))).members
     return all(member.state == MemberState.JOINED for member in members if not member.host)
@@ -220,7 +238,7 @@ async def _order(
 
 @contextlib.asynccontextmanager
 async def _stage(ctx: Context, api_url: str, pace: float, patience_s: float) -> AsyncIterator[Stage]:
-    names = ("commander", "organiser", "water", "emergency", "traffic")
+    names = ("commander", "organiser", "water", "emergency", "traffic", "urban")
     people = {name: await uninterrupted(accounts.actor_named(ctx, name)) for name in names}
     async with httpx.AsyncClient(base_url=api_url, trust_env=False, timeout=10.0) as client:
         await _ready(client, patience_s)

@@ -107,9 +107,9 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         camera = Camera(hub, browser)
         with hub.client("commander", "city") as api:
-            incident = api.get("/incidents").json()["items"][0]["id"]
+            incident = next(item["id"] for item in api.get("/incidents").json()["items"] if item["run"])
             run = api.get("/drills/runs").json()["items"][0]["id"]
-            order = api.get("/orders").json()["items"][0]["id"]
+            order = next(item["id"] for item in api.get("/orders").json()["items"] if item["run"])
         camera.shoot("login", None, "/")
         camera.shoot("wall", "commander", "/", fill_wall)
         camera.shoot("alerts", "commander", "/alerts")

@@ -89,7 +89,7 @@ def test_the_line_from_login_to_closed_order_conference_and_score(
     police.locator("[data-test=sign]").click()
     answer_with_picture(police, tmp_path)
     commander.goto("/orders")
-    commander.locator("[data-order]").first.click()
+    commander.locator("[data-order]").filter(has_text="开辟东侧疏散通道").click()
     commander.locator("[data-test=accept]").click()
     commander.locator("[data-test=close-order]").click()
     confirm(commander)

@@ -42,18 +42,23 @@ async def serving(folder: Path) -> AsyncIterator[tuple[Context, str]]:
                     server.should_exit = True
 
 
-async def test_the_first_start_leaves_a_closed_incident_and_a_scored_drill(tmp_path: Path) -> None:
+async def test_the_first_start_leaves_a_scored_drill_and_a_closed_and_an_open_incident(tmp_path: Path) -> None:
     async with serving(tmp_path) as (ctx, url):
         await play(ctx, url, pace=0, patience_s=0.3)
         assert json.loads((tmp_path / FILE).read_text())["done"] is True
         (run,) = await drills.list_runs(ctx, SYSTEM)
         assert (run.state, run.scenario, run.sealed) == ("ended", "flood", True)
         page = await incidents.list_incidents(ctx, SYSTEM)
-        assert [(item.state, item.run) for item in page.items] == [("closed", run.id), ("closed", None)]
+        assert [(item.state, item.run) for item in page.items] == [
+            ("open", None),
+            ("closed", run.id),
+            ("closed", None),
+        ]
         orders = (await dispatch.list_orders(ctx, SYSTEM)).items
-        assert {order.state for order in orders} == {"closed"}
+        assert [order.state for order in orders] == ["signed", "closed", "closed", "closed"]
         steps = ["issued", "delivered", "signed", "feedback", "reviewed", "closed"]
         assert sorted(([step.state for step in order.steps] for order in orders), key=len) == [
+            steps[:3],
             steps,
             steps,
             [*steps[:4], "returned", *steps[3:]],
