@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.bus.http_protocol import BoundedProtocol
 from hub.bus.relay_wire import ErrorOut
+from hub.bus.routes import address_of_route
 from hub.domain.errors import HubError, Invalid, Unavailable
 
 MAX_BODY: Final = 128 * 1024  # an offer of 65,536 characters, escaped as JSON
@@ -113,13 +114,12 @@ def reachable_name(host: str) -> str:
 
     In a container that is its address among the other roles. Loopback where no route leads anywhere.
     """
-    far = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}.get(host)  # noqa: S104
-    if far is None:
-        return host
-    with contextlib.suppress(OSError), socket.socket(far[0], socket.SOCK_DGRAM) as probe:
-        probe.connect((far[1], 9))  # a documentation address (RFC 5737, RFC 3849): nothing is sent, a route is picked
-        return str(probe.getsockname()[0])
-    return "127.0.0.1" if far[0] == socket.AF_INET else "::1"
+    match host:
+        case "0.0.0.0":  # noqa: S104 - compared, not bound
+            return address_of_route(socket.AF_INET) or "127.0.0.1"
+        case "::":
+            return address_of_route(socket.AF_INET6) or "::1"
+    return host
 
 
 class Server(uvicorn.Server):

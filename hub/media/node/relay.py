@@ -1,7 +1,6 @@
 """The relay process, put together: sources and taps on one side, peers on the other, Redis and HTTP around."""
 
 import asyncio
-import contextlib
 import errno
 import socket
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from hub.bus import internal_http
 from hub.bus.connection import BUS_ERRORS
 from hub.bus.registry import heartbeat
 from hub.bus.relay_wire import NodeInfo, StreamConfig
+from hub.bus.routes import address_of_route
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
 from hub.domain.source_url import check_url
@@ -151,14 +151,8 @@ def _own_addresses(host: str) -> tuple[str, ...]:
     """What to announce where nothing was said: the host itself, or for "any" the addresses that routes lead from."""
     if host not in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
         return (host,)
-    found = []
-    # Documentation addresses (RFC 5737, RFC 3849): connecting a datagram socket sends nothing, it picks a route.
-    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        if family == socket.AF_INET6 and host == "0.0.0.0":  # noqa: S104 - compared, not bound
-            continue
-        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((far, 9))
-            found.append(str(probe.getsockname()[0]))
+    families = (socket.AF_INET,) if host == "0.0.0.0" else (socket.AF_INET, socket.AF_INET6)  # noqa: S104 - compared
+    found = [address for family in families if (address := address_of_route(family)) is not None]
     return (*found, "127.0.0.1")
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import cffi
 
+from hub.bus.routes import address_of_route
+
 SLOT: Final = 2_048
 BATCH: Final = 32
 SOL_UDP: Final = 17
@@ -62,26 +64,18 @@ def address_of(path: bytes) -> tuple[str, int]:
 
 
 def reachable(announce: Sequence[str]) -> tuple[str, ...]:
-    """Addresses that a client can be told: a wildcard becomes this machine's own address on its default route.
-
-    Nothing is sent: connecting a UDP socket only asks the routing table.
-    """
+    """Addresses that a client can be told: a wildcard becomes this machine's own address on its default route."""
     found: list[str] = []
     for address in announce:
         if address not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
             found.append(address)
             continue
-        for family, far, near in _FAR[: 1 if address == "0.0.0.0" else 2]:  # noqa: S104 - compared, not bound
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                try:
-                    probe.connect((far, 9))
-                    found.append(str(probe.getsockname()[0]))
-                except OSError:  # no route: only this machine can come
-                    found.append(near)
+        for family, near in _LOOPBACK[: 1 if address == "0.0.0.0" else 2]:  # noqa: S104 - compared, not bound
+            found.append(address_of_route(family) or near)  # no route: only this machine can come
     return tuple(dict.fromkeys(found))
 
 
-_FAR: Final = ((socket.AF_INET, "192.0.2.1", "127.0.0.1"), (socket.AF_INET6, "2001:db8::1", "::1"))
+_LOOPBACK: Final = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
 class Inlet:
