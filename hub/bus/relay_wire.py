@@ -44,8 +44,14 @@ class NodeInfo(Internal):
 
 
 class StreamConfig(Internal):
-    kind: Literal["pull"] = "pull"
+    """``pull``: a camera's URL. ``gb28181``: ``gb28181://<device>/<channel>?stream=0`` (or ``?start=…&end=…`` for playback),
+    asked for at ``gateway``. ``leg``: the stream of that id on the relay whose internal URL this is."""
+
+    kind: Literal["pull", "gb28181", "leg"] = "pull"
     url: str = Field(max_length=1_000)  # with user and password: never logged, never answered
+    sub_url: str | None = Field(default=None, max_length=1_000)  # the sub stream: a further layer of the same picture
+    gateway: str | None = Field(default=None, max_length=200)  # internal URL, for gb28181
+    media: Literal["auto", "udp", "tcp_passive", "tcp_active"] = "auto"  # gb28181: how media comes
     pictures_every_ms: int | None = None  # keep one keyframe per interval for vision: a subscriber of its own
     keep_open: bool = False
 
