@@ -16,8 +16,8 @@ the relay opens a port and asks the gateway for an INVITE; the gateway never tou
     POST   /cascade/{call}/media            CascadeMedia -> 204    api found a relay for an upper platform's INVITE
     GET    /healthz, /metrics
 
-``POST /calls`` and ``/talks`` answer with lines that go on as long as the call lives: first ``CallOut`` (or ``TalkOut``), then a
-``CallEvent`` whenever something happens; an empty line every 5 s. Whoever asked ends the call by closing the
+``POST /calls`` and ``/talks`` answer with lines that go on as long as the call lives: first ``CallOut`` (``TalkOut``),
+then a ``CallEvent`` whenever something happens; an empty line every 5 s. Whoever asked ends the call by closing the
 connection (the gateway sends BYE); the gateway ends it by a ``CallEvent`` of type ``ended`` and the end of the body.
 A relay that dies leaves no call behind, and a gateway that restarts is asked again by relays that still want pictures.
 """
@@ -94,7 +94,7 @@ class UpperConfig(Internal):
 
 
 class GatewayConfig(Internal):
-    """Everything; replaces what was told before. ``version`` is the api's hash of the rest, answered in NodeInfo.facts."""
+    """Everything; replaces what was told before. ``version`` is the api's hash of the rest; NodeInfo.facts says it."""
 
     version: str = Field(max_length=64)
     domain: DomainConfig = Field(default_factory=DomainConfig)

@@ -44,8 +44,8 @@ class NodeInfo(Internal):
 
 
 class StreamConfig(Internal):
-    """``pull``: a camera's URL. ``gb28181``: ``gb28181://<device>/<channel>?stream=0`` (or ``?start=…&end=…`` for playback),
-    asked for at ``gateway``. ``leg``: the stream of that id on the relay whose internal URL this is."""
+    """``pull``: a camera's URL. ``gb28181``: ``gb28181://<device>/<channel>?stream=0`` (``?start=…&end=…`` for
+    playback), asked for at ``gateway``. ``leg``: the stream of that id on the relay whose internal URL this is."""
 
     kind: Literal["pull", "gb28181", "leg"] = "pull"
     url: str = Field(max_length=1_000)  # with user and password: never logged, never answered
