@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from hub.bus.internal_client import InternalClient
+from hub.bus.internal_client import MAX_ANSWER_BYTES, InternalClient
 from hub.bus.relay_wire import (
     SESSION_HEADER,
     AnswerOut,
