@@ -17,7 +17,7 @@ from hub.media.peer import negotiate, selftest, udp
 from hub.media.peer.counters import Counters
 from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
-from hub.media.peer.fanout import Fanout
+from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.session import Session, State
@@ -54,7 +54,14 @@ class PeerServer:
     """
 
     def __init__(
-        self, sock: Any, announce: Sequence[str], clock: Clock, max_sessions: int, handshake_s: float, consent_s: float
+        self,
+        sock: Any,
+        announce: Sequence[str],
+        clock: Clock,
+        max_sessions: int,
+        handshake_s: float,
+        consent_s: float,
+        fanout: str,
     ) -> None:
         self.port: int = sock.getsockname()[1]
         self._sock = sock
@@ -65,7 +72,7 @@ class PeerServer:
         self._handshake_s = handshake_s
         self._consent_ms = int(consent_s * 1000)
         self._totals = Counters()
-        self._fanout = Fanout(self._fd, self._totals)
+        self._fanout = choose_fanout(fanout, self._fd, self._totals)
         self._certificate = RTCCertificate.generateCertificate()
         self._print = next(f for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
         self._directory = Directory()
@@ -89,17 +96,31 @@ class PeerServer:
         max_sessions: int = 512,
         handshake_s: float = 10.0,
         consent_s: float = 30.0,
+        fanout: str = "",
     ) -> Self:
         """Bind and start. ``announce`` are the addresses put into answers (a wildcard: this machine's own).
 
-        Raises OSError when the port is taken, RuntimeError when a library is not the version it should be.
+        ``fanout`` is "native" or "python"; empty: the native half where it is built.
+
+        Raises OSError when the port is taken, RuntimeError when a library is not the version it should be, or the
+        native half was asked for and is not built.
         """
         selftest.check()
-        server = cls(udp.bind(host, port), announce or [host], clock, max_sessions, handshake_s, consent_s)
+        sock = udp.bind(host, port)
+        try:
+            server = cls(sock, announce or [host], clock, max_sessions, handshake_s, consent_s, fanout)
+        except BaseException:
+            sock.close()
+            raise
         ready = asyncio.Event()
         server._runner = asyncio.create_task(server._run(ready), name="peers")
         await ready.wait()
         return server
+
+    @property
+    def fanout(self) -> str:
+        """Which half of the fan-out sends: "native" or "python"."""
+        return self._fanout.half
 
     @property
     def counters(self) -> dict[str, int]:
