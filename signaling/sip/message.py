@@ -30,24 +30,8 @@ MAX_HEADERS: Final = 256
 MAX_VIAS: Final = 70  # one a hop, and Max-Forwards begins with 70
 MAGIC: Final = "z9hG4bK"
 
-METHODS: Final = frozenset(
-    [
-        "INVITE",
-        "ACK",
-        "BYE",
-        "CANCEL",
-        "OPTIONS",
-        "REGISTER",
-        "INFO",
-        "MESSAGE",
-        "SUBSCRIBE",
-        "NOTIFY",
-        "UPDATE",
-        "PRACK",
-        "REFER",
-        "PUBLISH",
-    ]
-)
+_METHODS: Final = "INVITE ACK BYE CANCEL OPTIONS REGISTER INFO MESSAGE SUBSCRIBE NOTIFY UPDATE PRACK REFER PUBLISH"
+METHODS: Final = frozenset(_METHODS.split())
 
 REASONS: Final[Mapping[int, str]] = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
@@ -73,84 +57,21 @@ COMPACT: Final[Mapping[str, str]] = {
     "t": "to", "u": "allow-events", "v": "via", "x": "session-expires", "y": "identity",
 }  # fmt: skip
 
-_SHOWN: Final = {
-    name.lower(): name
-    for name in [
-        "Accept",
-        "Accept-Contact",
-        "Alert-Info",
-        "Allow",
-        "Allow-Events",
-        "Authentication-Info",
-        "Authorization",
-        "Call-ID",
-        "Contact",
-        "Content-Disposition",
-        "Content-Encoding",
-        "Content-Language",
-        "Content-Length",
-        "Content-Type",
-        "CSeq",
-        "Date",
-        "Event",
-        "Expires",
-        "From",
-        "Identity",
-        "Identity-Info",
-        "Max-Forwards",
-        "Min-Expires",
-        "Min-SE",
-        "MIME-Version",
-        "Organization",
-        "Priority",
-        "Proxy-Authenticate",
-        "Proxy-Authorization",
-        "Proxy-Require",
-        "RAck",
-        "Reason",
-        "Record-Route",
-        "Refer-To",
-        "Referred-By",
-        "Reject-Contact",
-        "Replaces",
-        "Request-Disposition",
-        "Require",
-        "Retry-After",
-        "Route",
-        "RSeq",
-        "Server",
-        "Session-Expires",
-        "SIP-ETag",
-        "SIP-If-Match",
-        "Subject",
-        "Subscription-State",
-        "Supported",
-        "Timestamp",
-        "To",
-        "Unsupported",
-        "User-Agent",
-        "Via",
-        "Warning",
-        "WWW-Authenticate",
-        "X-GB-Ver",
-    ]
-}
-_SINGLE: Final = ("call-id", "cseq", "from", "to", "max-forwards", "content-length", "content-type", "expires", "event")
-_LISTS: Final = frozenset(
-    [
-        "via",
-        "contact",
-        "route",
-        "record-route",
-        "accept",
-        "allow",
-        "allow-events",
-        "supported",
-        "require",
-        "proxy-require",
-        "unsupported",
-    ]
+_NAMES: Final = (
+    "Accept Accept-Contact Alert-Info Allow Allow-Events Authentication-Info Authorization Call-ID Contact "
+    "Content-Disposition Content-Encoding Content-Language Content-Length Content-Type CSeq Date Event Expires From "
+    "Identity Identity-Info Max-Forwards Min-Expires Min-SE MIME-Version Organization Priority Proxy-Authenticate "
+    "Proxy-Authorization Proxy-Require RAck Reason Record-Route Refer-To Referred-By Reject-Contact Replaces "
+    "Request-Disposition Require Retry-After Route RSeq Server Session-Expires SIP-ETag SIP-If-Match Subject "
+    "Subscription-State Supported Timestamp To Unsupported User-Agent Via Warning WWW-Authenticate X-GB-Ver"
 )
+_SHOWN: Final = {name.lower(): name for name in _NAMES.split()}
+_SINGLE_NAMES: Final = "call-id cseq from to max-forwards content-length content-type expires event"
+_SINGLE: Final = frozenset(_SINGLE_NAMES.split())
+_LIST_NAMES: Final = (
+    "via contact route record-route accept allow allow-events supported require proxy-require unsupported"
+)
+_LISTS: Final = frozenset(_LIST_NAMES.split())
 _BREAK: Final = re.compile(rb"\r?\n\r?\n")
 _CSEQ: Final = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
 _STATUS: Final = re.compile(r"SIP/([0-9]+\.[0-9]+) +([0-9]{3})(?: (.*))?", re.IGNORECASE)
