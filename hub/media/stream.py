@@ -176,9 +176,9 @@ class Stream:
             self._publish_layer(unit, layer)
             return
         track = self._tracks.get(unit.kind)
-        if track is None:
+        if track is None and unit.codec != "aac":
             track = self._tracks[unit.kind] = Track(unit.codec)
-        if track.codec != unit.codec or len(unit.data) > MAX_UNIT:
+        if track is None or track.codec != unit.codec or len(unit.data) > MAX_UNIT:
             self.counters.refused += 1
             return
         self.counters.units += 1
