@@ -36,8 +36,10 @@ struct fan_job {
     uint32_t name_length;
     uint32_t number;    /* of the first packet; the low 16 bits go out */
     int32_t transport;  /* transport-cc number of the first packet, -1: none */
+    uint32_t ssrc;      /* written over that of the packets, 0: theirs stays */
     uint16_t kind;      /* payload type */
     uint16_t failed;    /* out: nothing was sent, for libsrtp refused so many packets */
+    uint32_t unused;
 };
 
 /* What all jobs of a call share. */
@@ -236,6 +238,10 @@ int fan_live(struct fan_batch *batch, const char *laid, struct fan_job *jobs, in
             memcpy(packet, laid + at, (size_t)batch->sizes[i]);
             packet[1] = (char)((packet[1] & 0x80) | (jobs[j].kind & 0x7F));
             fan_put16(packet + 2, jobs[j].number + (uint32_t)i);
+            if (jobs[j].ssrc) {
+                fan_put16(packet + 8, jobs[j].ssrc >> 16);
+                fan_put16(packet + 10, jobs[j].ssrc);
+            }
         }
         fan_finish(batch, &jobs[j]);
     }

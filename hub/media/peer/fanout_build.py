@@ -26,7 +26,7 @@ DECLARED: Final = """
 #define FAN_VERSION ...
 #define FAN_SLOTS ...
 struct fan_job { uint64_t session; uint64_t name; uint32_t name_length; uint32_t number; int32_t transport;
-                 uint16_t kind; uint16_t failed; };
+                 uint32_t ssrc; uint16_t kind; uint16_t failed; uint32_t unused; };
 struct fan_batch { uint64_t protect; char *work; const int *sizes; int fd; int count; int stride; int tag;
                    int transport_at; int gso; uint32_t refused; uint32_t dropped; uint32_t errors; };
 int fan_live(struct fan_batch *batch, const char *laid, struct fan_job *jobs, int count);

@@ -21,7 +21,7 @@ from hub.media.rtp.packet import HEADER
 from hub.media.rtp.track import Packet
 
 JOBS: Final = 128  # viewers a call: after so many the loop's other threads get a look in
-_JOB: Final = struct.Struct("=QQIIiHH")  # struct fan_job
+_JOB: Final = struct.Struct("=QQIIiIHHI")  # struct fan_job
 
 log = structlog.get_logger(__name__)
 
@@ -113,7 +113,7 @@ class NativeFanout(Fanout):
                         sends.sent(count, total, now)
                     pack(
                         jobs, offset, target.session, target.name_at, target.length, number & 0xFFFF, running,
-                        target.payload_type, 0,
+                        target.ssrc, target.payload_type, 0, 0,
                     )  # fmt: skip
                     offset += _JOB.size
                     if number + count > numbering.highest:
@@ -134,7 +134,7 @@ class NativeFanout(Fanout):
             running = target.log.next & 0xFFFF
             target.log.sent(count, total, now)
         _JOB.pack_into(
-            self._job_bytes, 0, target.session, target.name_at, target.length, 0, running, target.payload_type, 0
+            self._job_bytes, 0, target.session, target.name_at, target.length, 0, running, 0, target.payload_type, 0, 0
         )
         target.packets += count
         target.octets += total - HEADER * count

@@ -170,8 +170,11 @@ class PeerServer:
         label: str = "",
         on_media: Callable[[str], None] | None = None,
         on_end: Callable[[str, str], None] | None = None,
+        asks: bool = True,
     ) -> Answer:
         """Let a publisher in; a session that published this stream before ends with ``replaced``.
+
+        ``asks`` is false for a relay that passes on a camera: it has no key frame but the next.
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
@@ -182,9 +185,9 @@ class PeerServer:
         session = self._session(stream, offer, owner, label, on_end)
         ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
-        session.publisher = Publisher(stream, terms, ssrc, self._totals, started)
+        session.publisher = Publisher(stream, terms, ssrc, self._totals, started, asks)
         answer = self._answer(session, offer, tracks)
-        self._take_over(session, session.publisher, terms)
+        self._take_over(session, session.publisher, terms, asks=asks)
         self._start(session)
         return answer
 
@@ -194,17 +197,21 @@ class PeerServer:
             raise TooMany("relay.full", "this relay serves as many sessions as it may")
         return negotiate.offer_of(offer_sdp)
 
-    def _take_over(self, session: Session, publisher: Publisher, terms: Terms) -> None:
+    def _take_over(self, session: Session, publisher: Publisher, terms: Terms, *, asks: bool) -> None:
         """End who published before; viewers stay unless the codec changed."""
         for other in self._sessions.values():
             if other is not session and other.stream is session.stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
         layers = max(1, len(terms.rids))
-        if session.stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers):
-            for other in self._sessions.values():
-                if other.stream is session.stream and other.publisher is None:
-                    other.finish("codec.changed")
+        if session.stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
+            self.call_again(session.stream)
+
+    def call_again(self, stream: Publication) -> None:
+        """The codec of a stream changed: its viewers have to come again."""
+        for other in self._sessions.values():
+            if other.stream is stream and other.publisher is None:
+                other.finish("codec.changed")
 
     def _session(
         self, stream: Publication, offer: Offer, owner: str, label: str, on_end: Callable[[str, str], None] | None

@@ -209,3 +209,30 @@ def test_viewers_with_extensions_and_repairs_read_what_they_should(
     )
     assert elements(again.profile, again.extension)[3] == (len(packets) + 1).to_bytes(2, "big")
     assert counters.send_errors == counters.drops == counters.protect_failed == 0
+
+
+@both_halves
+def test_a_target_with_a_number_of_its_own_is_told_apart_by_it(
+    pair: tuple[socket.socket, socket.socket], half: str
+) -> None:
+    """Live, again under its own number, and as a retransmission; who shares the template keeps the track's."""
+    out, into = pair
+    profile, size, tag = PROFILES[0]
+    fanout = fanout_of(half, out.fileno(), Counters())
+    packets = Track("h264").append_unit(picture(10))
+    keys = [session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND) for _ in range(2)]
+    reader = session(profile, size, pylibsrtp.Policy.SSRC_ANY_INBOUND)
+    targets = [
+        Target(keys[0]._srtp[0], tag, 96, path_of(into), Numbering(7), ssrc=0xFEDC0102),
+        Target(keys[1]._srtp[0], tag, 96, path_of(into), Numbering(9)),
+    ]
+    for target in targets:
+        target.numbering.begin(packets[0].n)
+    fanout.live({targets[0].shape: targets}, packets)
+    first = into.recv(2_048)
+    assert parse_rtp(reader.unprotect(first)).ssrc == 0xFEDC0102
+    assert struct.unpack_from("!I", into.recv(2_048), 8) == struct.unpack_from("!I", packets[0].data, 8)
+    fanout.exact(targets[0], [(packets[0], 7, targets[0].numbering.segment)])
+    assert into.recv(2_048) == first
+    fanout.again(targets[0], Repair(97, 0x01020304, 5), [(packets[0], 7, targets[0].numbering.segment)])
+    assert parse_rtp(reader.unprotect(into.recv(2_048))).ssrc == 0x01020304
