@@ -257,7 +257,7 @@ class PeerServer:
         self._totals.sessions_opened += 1
 
         def ended() -> None:
-            session.finish("stream.ended")
+            session.finish(session.stream.ending)
 
         self._endings[session.id] = ended
         session.stream.on_end(ended)
