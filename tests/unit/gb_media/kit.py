@@ -39,7 +39,7 @@ def film(codec: str = "h264", count: int = 30, gop: int = 10, size: tuple[int, i
     )
     rng = np.random.default_rng(7)
     noise = rng.integers(0, 200, (made.height, made.width, 3), dtype=np.uint8)
-    shots = []
+    shots: list[Shot] = []
     for place in range(count + 1):
         frame = None
         if place < count:
@@ -86,7 +86,7 @@ def expected(shots: Any) -> list[tuple[bytes, int, bool]]:
 
 def oracle(data: bytes, format: str = "mpeg") -> list[tuple[str, bytes, int | None]]:
     """What PyAV makes of a program stream: kind, data, pts."""
-    with av.open(io.BytesIO(data), format=format) as container:
+    with av.open(io.BytesIO(data), mode="r", format=format) as container:
         return [(packet.stream.type, bytes(packet), packet.pts) for packet in container.demux() if packet.size]
 
 
