@@ -83,7 +83,7 @@ def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Wanted, Ans
         if (found := sections[0].choose(track.codec)) is None:
             lacking.append(track.codec)
         else:
-            chosen[sections[0].index] = _outgoing(sections[0], found, kind, track)
+            chosen[sections[0].index] = outgoing(sections[0], found, kind, track)
     if not chosen or any(codec in ("h264", "vp8") for codec in lacking):
         raise Invalid("sdp.no_codec", f"the offer has no section for {', '.join(lacking) or 'what is sent'}")
     return chosen
@@ -93,10 +93,10 @@ def for_subscriber(section: Section, kind: Kind, track: Track) -> Wanted | None:
     """What is sent on an answered section; ``None`` when the client refused it or does not know the codec."""
     if not section.usable or section.kind != kind or (found := section.choose(track.codec)) is None:
         return None
-    return _outgoing(section, found, kind, track)[0]
+    return outgoing(section, found, kind, track)[0]
 
 
-def _outgoing(section: Section, found: Format, kind: Kind, track: Track) -> tuple[Wanted, AnswerTrack]:
+def outgoing(section: Section, found: Format, kind: Kind, track: Track) -> tuple[Wanted, AnswerTrack]:
     """Retransmission and header extensions of a section that we send on.
 
     A number or a time that is new in each datagram needs retransmissions of their own, so that no packet is ever

@@ -127,6 +127,7 @@ class Session:
         self._steered_at = 0
         self._paused = False
         self.seats: dict[int, Seat] = {}  # by SSRC
+        self.early: list[bytes] | None = None  # media before there are keys, where we open DTLS ourselves
         self.loss: float | None = None  # of the viewer's last report, 0..1
         self.checked = asyncio.Event()
         self.finished = asyncio.Event()
