@@ -125,7 +125,7 @@ def description(data: bytes) -> None:
             continue
 
 
-def manscdp_body(data: bytes) -> None:
+def gb28181(data: bytes) -> None:
     """A body of a MESSAGE: read, written again, read alike; a catalog also as a tree. And as PTZ and MANSRTSP."""
     for parse in (mansrtsp.parse, lambda body: ptz.decode(body.decode("latin-1"))):
         try:
@@ -153,5 +153,5 @@ TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "h264": h264,
     "rtp": rtp,
     "sdp": description,
-    "manscdp": manscdp_body,
+    "gb28181": gb28181,
 }
