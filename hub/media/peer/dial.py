@@ -147,6 +147,7 @@ class Dialed:
         self._demux = Demux(fd, self._directory, self.totals, clock)
         self._fanout = Fanout(fd, self.totals)
         self._viewers: list[tuple[Kind, Viewers]] = []
+        self._stream = stream
         self.session = Session(
             new_id("leg", now_ms=clock()), stream, owner="", label="", ice=ice,
             dtls=Dtls(_certificate(), self._send, active=True), fingerprints=said.fingerprints, clock=clock,
@@ -194,15 +195,15 @@ class Dialed:
         assert path is not None  # DTLS ran over it
         later = asyncio.get_running_loop().call_later
         for wanted in session.wanted:
-            tracks = session.stream.layers(wanted.kind)
-            viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=session.stream.request_keyframe)
+            tracks = self._stream.layers(wanted.kind)
+            viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=self._stream.request_keyframe)
             self._viewers.append((wanted.kind, viewers))
-            session.stream.listen(wanted.kind, viewers.packets)
-            session.attach(wanted, viewers, path)
+            self._stream.listen(wanted.kind, viewers.packets)
+            session.attach(self._stream, wanted, viewers, path)
 
     async def _close(self) -> None:
         for kind, viewers in self._viewers:
-            self.session.stream.unlisten(kind, viewers.packets)
+            self._stream.unlisten(kind, viewers.packets)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await self.session.close()

@@ -2,7 +2,7 @@
 
 Per batch the packets are laid out once in a template; per viewer the template is copied, each packet gets its
 sequence number (and payload type), libsrtp protects it in place, and one segmented send carries each run of equal
-sizes. A native half may replace ``Fanout`` behind three methods: ``live``, ``exact`` and ``again``.
+sizes. ``fanout_native.py`` is the same class with its hot loops in C, behind ``live``, ``exact`` and ``again``.
 
 Never protect two different plaintexts under one (SSRC, rollover counter, sequence number): what is written here is a
 function of the packet and of the viewer's ``Numbering`` alone.
@@ -61,8 +61,8 @@ class Target:
     """
 
     __slots__ = (
-        "layout", "length", "log", "name", "numbering", "octets", "packets", "payload_type", "repair", "shape", "srtp",
-        "ssrc", "tag",
+        "layout", "length", "log", "name", "name_at", "numbering", "octets", "packets", "payload_type", "repair",
+        "session", "shape", "srtp", "ssrc", "tag",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,7 @@ class Target:
         ssrc: int = 0,
     ) -> None:
         self.srtp = srtp
+        self.session = 0 if srtp is None else int(udp.ffi.cast("uintptr_t", srtp))  # as the native half wants it
         self.ssrc = ssrc
         self.tag = tag
         self.payload_type = payload_type
@@ -94,11 +95,14 @@ class Target:
     def move(self, path: bytes) -> None:
         """Send to another address from now on."""
         self.name = udp.ffi.new("char[]", path)
+        self.name_at = int(udp.ffi.cast("uintptr_t", self.name))
         self.length = len(path)
 
 
 class Fanout:
     """Buffers and the three ways to send. Belongs to the thread of the loop."""
+
+    half = "python"
 
     def __init__(
         self,
