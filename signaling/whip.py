@@ -7,7 +7,7 @@ from typing import Final
 from signaling.sdp import Description, Format, Media, SdpError, parse
 
 MAX_FINGERPRINTS: Final = 8
-_ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
+_ENCODINGS: Final = {"h264": 90_000, "h265": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
 MID, RID, REPAIRED_RID = "mid", "rid", "repaired-rid"
@@ -49,6 +49,9 @@ class Section:
         if codec == "h264":  # single NAL mode cannot carry our FU-A (RFC 6184 §6.2)
             fits = [f for f in fits if f.parameter("packetization-mode") == "1"]
             fits.sort(key=_h264_rank)
+        if codec == "h265":  # profile Main over a single RTP stream (RFC 7798 §7.1), which is what we pass on
+            fits = [f for f in fits if f.parameter("profile-id") in (None, "1")]
+            fits = [f for f in fits if (f.parameter("tx-mode") or "SRST").upper() == "SRST"]
         return fits[0] if fits else None
 
 
@@ -133,13 +136,13 @@ def read_offer(text: str) -> Offer:
         sections.append(
             Section(
                 index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable,
-                _extensions(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
+                extensions_of(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
             )
         )  # fmt: skip
     return Offer(ufrag, pwd, prints, tuple(sections))
 
 
-def _extensions(media: Media) -> dict[str, int]:
+def extensions_of(media: Media) -> dict[str, int]:
     """What we know of the section's header extensions; ids above 14 would need the two-byte form."""
     offered = media.extensions()
     ids = {name: offered[uri] for name, uri in EXTENSIONS.items() if uri in offered}
@@ -180,10 +183,13 @@ def read_fragment(text: str) -> str | None:
 def write_fragment(local: Local, mid: str) -> str:
     """Our side of an ICE restart (RFC 9725 §4.3.2)."""
     lines = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}"]
-    return "\r\n".join(["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *_candidates(local), ""])
+    return "\r\n".join(
+        ["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *candidate_lines(local), ""]
+    )
 
 
-def _candidates(local: Local) -> list[str]:
+def candidate_lines(local: Local) -> list[str]:
+    """Every candidate of ours, and that there are no more."""
     lines = [
         f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
         for n, ip in enumerate(local.addresses, 1)
@@ -216,7 +222,7 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     replies = (*(_FEEDBACK if track.repeats else _FEEDBACK[1:]), *track.feedback)
     lines += [f"a=rtcp-fb:{pt} {kind}" for kind in replies if kind in fmt.feedback]
     lines += _extras(track, pt) + _sources(track, local, section.kind)
-    return lines + _candidates(local)
+    return lines + candidate_lines(local)
 
 
 def _extras(track: Track, pt: int) -> list[str]:

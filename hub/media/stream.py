@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from hub.domain.clock import Clock
 from hub.media.peer.publication import Asking, Listener, Publication
@@ -19,6 +19,7 @@ MAX_UNIT: Final = 8 * 1024 * 1024  # bytes of one access unit
 MAX_LAYERS: Final = 4
 MAX_BACKLOG: Final = 512  # units since the last key frame that a converter may begin with
 MAX_BACKLOG_BYTES: Final = 16 * 1024 * 1024
+_PLAYED: Final[Mapping[UnitCodec, Codec]] = {"h265": "h264", "aac": "opus"}  # what viewers get of it
 
 
 @dataclass(slots=True)
@@ -132,6 +133,7 @@ class Stream:
         self._backlog: list[AccessUnit] = []
         self._backlog_bytes = 0
         self._needing: set[str] = set()  # viewers of what every browser decodes
+        self._hearing: set[str] = set()  # who would hear converted sound
         self._sets = h264.ParameterSets()
         self._sets_h265 = h265.ParameterSets()
         self._seen: set[Kind] = set()
@@ -140,6 +142,9 @@ class Stream:
         self._viewers: set[str] = set()
         self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
+        self.described = asyncio.Event()  # it is known what it carries
+        if self._tracks:
+            self.described.set()
 
     @property
     def subscribers(self) -> int:
@@ -208,7 +213,7 @@ class Stream:
             self._take_foreign(unit)
             return True
         if unit.codec == "aac":
-            self._tracks.setdefault("audio", Track("opus"))
+            self._track_of(unit)
             if self.converter is not None:
                 self.converter.unit(unit)
             return True
@@ -222,8 +227,8 @@ class Stream:
     def _track_of(self, unit: AccessUnit) -> Track:
         track = self._tracks.get(unit.kind)
         if track is None:
-            codec: Codec = "opus" if unit.codec == "aac" else unit.codec
-            track = self._tracks[unit.kind] = Track(codec)
+            track = self._tracks[unit.kind] = Track(_PLAYED.get(unit.codec) or cast(Codec, unit.codec))
+            self.described.set()
         return track
 
     def publish_converted(self, unit: AccessUnit) -> None:
@@ -235,7 +240,7 @@ class Stream:
     # pictures that not everybody decodes ------------------------------------------------------------
 
     def _take_foreign(self, unit: AccessUnit) -> None:
-        self._tracks.setdefault("video", Track("h264"))
+        self._track_of(unit)
         if not self._foreign:
             self._be_foreign(True)
         if unit.codec == "h265" and unit.passes:
@@ -278,6 +283,11 @@ class Stream:
     def needs_conversion(self) -> bool:
         """Whether somebody watches who cannot decode what the source brings."""
         return self._foreign and bool(self._needing)
+
+    @property
+    def needs_sound(self) -> bool:
+        """Whether anybody would hear converted sound."""
+        return bool(self._hearing)
 
     def rendition(self, codecs: Collection[str]) -> Publication:
         """See Publication. Raises Unavailable ``transcode.full``."""
@@ -365,11 +375,14 @@ class Stream:
         """A viewer counts as a subscriber from now on."""
         self._viewers.add(viewer)
         self._needing.add(viewer)
+        self._hearing.add(viewer)
         self._changed()
 
-    def watch(self, viewer: str) -> None:
-        """The same of one who takes what the source brings as it is."""
+    def watch(self, viewer: str, *, hears: bool = True) -> None:
+        """The same of one who takes the pictures as the source brings them; without ``hears`` the sound, too."""
         self._viewers.add(viewer)
+        if hears:
+            self._hearing.add(viewer)
         self._changed()
 
     def release(self, viewer: str) -> None:
@@ -377,6 +390,7 @@ class Stream:
         if viewer in self._viewers:
             self._viewers.remove(viewer)
             self._needing.discard(viewer)
+            self._hearing.discard(viewer)
             self._changed()
 
     def on_end(self, ending: Callable[[], None]) -> None:
@@ -410,6 +424,7 @@ class Stream:
             track.asks = asks
         self._seen.clear()
         self._ask = request_keyframe
+        self.described.set()
         self.restart()
         return changed
 

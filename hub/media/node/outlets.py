@@ -60,7 +60,7 @@ class Outlets:
             raise TooMany("relay.full", f"this relay serves {MAX_OUTLETS} streams over HTTP")
         id = "ts-" + secrets.token_urlsafe(12)
         outlet = self._open[id] = Outlet(id, owner, stream, stream.units(id, QUEUE))
-        stream.hold(id)
+        stream.watch(id, hears=False)
         return outlet
 
     def close(self, id: str, reason: str) -> bool:

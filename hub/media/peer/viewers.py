@@ -108,8 +108,7 @@ class Viewers:
         """For the next key frame of the layer that it aims at."""
         sender.phase = Phase.WAITING
         self._waiting.append(sender)
-        if self._floors[sender.aim].track.published:
-            self._ask(sender.aim)
+        self._ask(sender.aim)
 
     def remove(self, sender: Sender) -> None:
         """A viewer left, or is put elsewhere."""
@@ -142,12 +141,15 @@ class Viewers:
         if floor.track.published or not fresh or not self._replay(sender):
             self._wait(sender)
 
+    def chosen(self, sender: Sender) -> Choice:
+        """The layer that a viewer goes to, and how much of it."""
+        return Choice(sender.aim, sender.temporal.wanted)
+
     def steer(self, sender: Sender, width: int | None, budget: int | None, now_ms: int) -> None:
         """Choose the layer anew. A smaller number of frames holds at once, another picture at its next key frame."""
         if self.track.kind != "video":
             return
-        now = Choice(sender.aim, sender.temporal.wanted)
-        layer, temporal = choose(self.layers(now_ms), now, width=width, budget=budget)
+        layer, temporal = choose(self.layers(now_ms), self.chosen(sender), width=width, budget=budget)
         sender.temporal.wanted = temporal
         self.resettle(sender)
         if layer != sender.aim:
@@ -354,6 +356,8 @@ class Viewers:
             if self._replay(sender):
                 sender.replayed_at = now_ms
                 self._counters.replays += 1
+                return
+        self._ask(sender.layer)  # of an encoder of ours; a camera cannot be asked
 
     def _replay(self, sender: Sender) -> bool:
         """The cached GOP once more for one who has seen a part of it; False when that cannot be.
@@ -384,6 +388,6 @@ class Viewers:
         track = self._floors[sender.layer].track
         if sender.packets == 0 or (timestamp := track.timestamp_at(now_ms)) is None:
             return None
-        ssrc, ntp = track.ssrc, rtcp.ntp_of(now_ms)
+        ssrc, ntp = sender.ssrc or track.ssrc, rtcp.ntp_of(now_ms)
         timestamp = (timestamp + sender.numbering.segment.shift) & 0xFFFFFFFF
         return rtcp.sender_report(ssrc, ntp, timestamp, sender.packets, sender.octets) + rtcp.cname(ssrc, name)

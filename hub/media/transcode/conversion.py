@@ -43,13 +43,11 @@ class Conversion:
 
     def look(self) -> None:
         """Begin, go on, or let the time run after which it ends."""
-        stream = self._stream
-        needed = stream.needs_conversion
-        if (needed and self._picture is not None) or (stream.viewers and self._sound is not None and not self._picture):
-            self._keep()
-        if needed and self._picture is None and stream.backlog:
+        if self._stream.needs_conversion and self._picture is None:
             self._begin()
-        if self._ending is None and self._idle():
+        if not self._idle():
+            self._keep()
+        elif self._ending is None:
             self._ending = self._loop.call_later(self._linger_s, self._lingered)
 
     def unit(self, unit: AccessUnit) -> None:
@@ -76,7 +74,7 @@ class Conversion:
 
     def _idle(self) -> bool:
         return (self._picture is not None and not self._stream.needs_conversion) or (
-            self._sound is not None and not self._stream.viewers
+            self._sound is not None and not self._stream.needs_sound
         )
 
     def _keep(self) -> None:
@@ -88,7 +86,7 @@ class Conversion:
         self._ending = None
         if not self._stream.needs_conversion:
             self._end_picture()
-        if not self._stream.viewers:
+        if not self._stream.needs_sound:
             self._end_sound()
 
     def _begin(self) -> None:
@@ -99,6 +97,7 @@ class Conversion:
         try:
             job = self._pool.open(backlog[0].codec, self._stream.publish_converted, self._failed)
         except Unavailable:
+            self._not_before = self._loop.time() + AGAIN_S  # whoever is turned away is gone by then
             self._stream.turn_away(FULL)
             return
         self._picture = job
@@ -107,7 +106,7 @@ class Conversion:
 
     def _take_sound(self, unit: AccessUnit) -> None:
         if self._sound is None:
-            if not self._stream.viewers or self._loop.time() < self._sound_not_before:
+            if not self._stream.needs_sound or self._loop.time() < self._sound_not_before:
                 return
             try:
                 self._sound = self._pool.open("aac", self._stream.publish_converted, self._sound_failed)
