@@ -36,8 +36,7 @@ class Outlet:
 
     async def chunks(self, first: AccessUnit) -> AsyncIterator[bytes]:
         """The transport stream, until the stream ends."""
-        opus = (track := self.stream.tracks.get("audio")) is not None and track.codec == "opus"
-        muxer = Muxer(sound=opus)
+        muxer = Muxer()
         yield muxer.write(first)
         async for unit in self.reader:
             if data := muxer.write(unit):
