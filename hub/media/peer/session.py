@@ -91,6 +91,7 @@ class Session:
         self.publisher: Publisher | None = None
         self.wanted: list[Wanted] = []  # a viewer's tracks
         self.mid = ""  # of the first section
+        self.zone = ""  # the network that the client sits in, as far as it is known
         self.width: int | None = None  # of a viewer's tile
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
@@ -286,5 +287,6 @@ class Session:
 
     def move(self, path: bytes) -> None:
         """The other side nominated another address."""
-        for _, sender in self.senders.values():
+        for viewers, sender in self.senders.values():
             sender.move(path)
+            viewers.resettle(sender)
