@@ -24,12 +24,12 @@ A relay that dies leaves no call behind, and a gateway that restarts is asked ag
 
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from hub.bus.relay_wire import Internal
+from hub.domain.ids import GbId
 
 TRACE_KEPT: Final = 200
-GbId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,32}$")]  # 20 digits by the book
 MediaMode: TypeAlias = Literal["udp", "tcp_passive", "tcp_active"]
 """As the hub sees it: ``tcp_passive``: we listen and the device dials; ``tcp_active``: we dial."""
 MediaPolicy: TypeAlias = Literal["auto", "udp", "tcp_passive", "tcp_active"]
@@ -124,8 +124,20 @@ class DeviceState(Internal):
     failure: str | None = None
 
 
+class UpperState(Internal):
+    """Our registration with a platform above us."""
+
+    upper: str
+    state: Literal["online", "offline", "registering", "refused"]
+    reason: str | None = None
+    registered_at: int | None = None
+    keepalive_at: int | None = None
+    calls: int = 0
+
+
 class DeviceStates(Internal):
     items: list[DeviceState]
+    uppers: list[UpperState] = Field(default_factory=list)
 
 
 class TraceEntry(Internal):

@@ -78,6 +78,75 @@ class CameraViewed(Payload):
     conference: str | None = None
 
 
+class CameraControlled(Payload):
+    """A person took a camera's pan and tilt, lens or presets in hand; said once per person and camera in a while."""
+
+    kind = "camera.controlled"
+    by: str
+    what: str  # type of the first command: move, preset ...
+
+
+class CameraTalked(Payload):
+    """A person began to speak to a camera (语音广播)."""
+
+    kind = "camera.talked"
+    by: str
+
+
+class CameraPlayedBack(Payload):
+    """A person opened a camera's recording."""
+
+    kind = "camera.played_back"
+    by: str
+    start: int
+    end: int
+
+
+class DeviceAdded(Payload):
+    """A GB/T 28181 device was listed; ``by`` is "system" when it registered by itself with the domain's password."""
+
+    kind = "device.added"
+    by: str
+    name: str
+
+
+class DeviceChanged(Payload):
+    """Names of the fields that were changed; never what they hold."""
+
+    kind = "device.changed"
+    by: str
+    fields: tuple[str, ...]
+
+
+class DeviceRemoved(Payload):
+    kind = "device.removed"
+    by: str
+    name: str
+
+
+class PlatformSet(Payload):
+    """A platform above us was added or changed (级联)."""
+
+    kind = "platform.set"
+    by: str
+    name: str
+    enabled: bool
+
+
+class PlatformRemoved(Payload):
+    kind = "platform.removed"
+    by: str
+    name: str
+
+
+class PlatformShared(Payload):
+    """Which cameras a platform above us may see was changed."""
+
+    kind = "platform.shared"
+    by: str
+    cameras: int
+
+
 class RuleSet(Payload):
     kind = "rule.set"
     by: str
@@ -329,7 +398,8 @@ KINDS: Final[dict[str, type[Payload]]] = {
     cls.kind: cls
     for cls in (
         SignedIn, SignInFailed, SignedOut, UserAdded,
-        CameraAdded, CameraRemoved, CameraViewed, RuleSet, RuleRemoved,
+        CameraAdded, CameraRemoved, CameraViewed, CameraControlled, CameraTalked, CameraPlayedBack,
+        RuleSet, RuleRemoved, DeviceAdded, DeviceChanged, DeviceRemoved, PlatformSet, PlatformRemoved, PlatformShared,
         AlertRaised, AlertAcknowledged, AlertDismissed,
         IncidentOpened, IncidentNoted, IncidentClosed,
         ConferenceOpened, ConferenceRung, ConferenceAnswered, ConferenceDeclined, ConferenceMissed,

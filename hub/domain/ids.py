@@ -20,6 +20,7 @@ ConferenceId: TypeAlias = Id
 MemberId: TypeAlias = Id
 RunId: TypeAlias = Id
 StreamId: TypeAlias = Id
+GbId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,32}$")]  # GB/T 28181: 20 digits by the book
 
 
 def encode(value: int, digits: int) -> str:

@@ -22,6 +22,7 @@ class Right(StrEnum):
 
     CAMERA_READ = "camera.read"
     CAMERA_WATCH = "camera.watch"
+    CAMERA_CONTROL = "camera.control"  # turn it, speak to it, play its recordings
     CAMERA_MANAGE = "camera.manage"
     RULE_MANAGE = "rule.manage"
     ALERT_READ = "alert.read"
@@ -50,10 +51,10 @@ _DUTY: Final = frozenset(
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.COMMANDER: _DUTY
     | {
-        Right.RULE_MANAGE, Right.ALERT_HANDLE, Right.INCIDENT_HANDLE, Right.ORDER_ISSUE, Right.CONFERENCE_OPEN,
-        Right.DRILL_READ, Right.LOG_READ,
+        Right.CAMERA_CONTROL, Right.RULE_MANAGE, Right.ALERT_HANDLE, Right.INCIDENT_HANDLE, Right.ORDER_ISSUE,
+        Right.CONFERENCE_OPEN, Right.DRILL_READ, Right.LOG_READ,
     },
-    Role.DEPARTMENT: _DUTY | {Right.ORDER_ANSWER},
+    Role.DEPARTMENT: _DUTY | {Right.CAMERA_CONTROL, Right.ORDER_ANSWER},
     Role.FIELD: frozenset({Right.ORDER_READ, Right.ORDER_ANSWER, Right.CONFERENCE_JOIN}),
     Role.ORGANISER: frozenset(
         {
@@ -63,7 +64,10 @@ RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     ),
     Role.EVALUATOR: frozenset({Right.INCIDENT_READ, Right.ORDER_READ, Right.DRILL_READ}),
     Role.SYSTEM_ADMIN: frozenset(
-        {Right.CAMERA_READ, Right.CAMERA_WATCH, Right.CAMERA_MANAGE, Right.RULE_MANAGE, Right.SYSTEM_READ}
+        {
+            Right.CAMERA_READ, Right.CAMERA_WATCH, Right.CAMERA_CONTROL, Right.CAMERA_MANAGE, Right.RULE_MANAGE,
+            Right.SYSTEM_READ,
+        }
     ),
     Role.SECURITY_ADMIN: frozenset({Right.USER_MANAGE, Right.SYSTEM_READ}),
     Role.AUDITOR: frozenset({Right.LOG_READ, Right.SYSTEM_READ}),

@@ -176,9 +176,9 @@ class Stream:
             self._publish_layer(unit, layer)
             return
         track = self._tracks.get(unit.kind)
-        if track is None:
+        if track is None and unit.codec != "aac":
             track = self._tracks[unit.kind] = Track(unit.codec)
-        if track.codec != unit.codec or len(unit.data) > MAX_UNIT:
+        if track is None or track.codec != unit.codec or len(unit.data) > MAX_UNIT:
             self.counters.refused += 1
             return
         self.counters.units += 1
@@ -268,8 +268,10 @@ class Stream:
         if ending in self._endings:
             self._endings.remove(ending)
 
-    def publisher(self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1) -> bool:
-        """A publisher takes over, with so many layers of video.
+    def publisher(
+        self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1, *, asks: bool = True
+    ) -> bool:
+        """A publisher takes over, with so many layers of video; ``asks``: it can be asked for key frames.
 
         True when a track's codec changed or layers were added, so that viewers must come again.
         """
@@ -284,6 +286,8 @@ class Stream:
             for kind, codec in wanted.items()
         }  # fmt: skip
         self._grow(layers)
+        for track in (*self._tracks.values(), *self._more):
+            track.asks = asks
         self._seen.clear()
         self._ask = request_keyframe
         self.restart()

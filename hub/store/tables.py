@@ -70,9 +70,14 @@ class CameraRow(Base):
     name_en: Mapped[str] = mapped_column(String(80), default="")
     unit: Mapped[str] = mapped_column(ForeignKey("units.id"), index=True)
     url: Mapped[str] = mapped_column(Text)  # with user and password: never answered, never logged
+    device: Mapped[str | None] = mapped_column(String(32))  # GB/T 28181: the device, and the channel under it
+    channel: Mapped[str | None] = mapped_column(String(32))
+    ptz: Mapped[int] = mapped_column(
+        Integer, default=0, server_default="0"
+    )  # PTZType of the catalogue, 0: it stands still
     created_at: Mapped[int]
     removed_at: Mapped[int | None]
-    __table_args__ = (Index(None, "name", "id"),)
+    __table_args__ = (Index(None, "name", "id"), Index(None, "device", "channel"))
 
 
 class RuleRow(Base):

@@ -49,9 +49,10 @@ async def stranger(server: PeerServer) -> AsyncIterator[tuple[asyncio.StreamRead
             await writer.wait_closed()
 
 
+@pytest.mark.parametrize("half", ["python", ""])
 @pytest.mark.parametrize("full", [False, True])
-async def test_a_viewer_by_tcp_sees_pictures_while_one_by_udp_stands_beside_it(full: bool) -> None:
-    async with serving() as server, asyncio.timeout(PATIENCE):
+async def test_a_viewer_by_tcp_sees_pictures_while_one_by_udp_stands_beside_it(full: bool, half: str) -> None:
+    async with serving(fanout=half) as server, asyncio.timeout(PATIENCE):
         stream, one, other = h264(), LightViewer(full=full, over="tcp"), LightViewer(full=full)
         async with feeding(stream):
             for viewer in (one, other):

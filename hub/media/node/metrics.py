@@ -32,6 +32,8 @@ class _Figures(Collector):
             family.add_metric([name], states[name])
         yield family
         yield GaugeMetricFamily("sharpeyes_relay_sessions", "WHEP and WHIP sessions", len(self._peers.sessions))
+        native = float(self._peers.fanout == "native")
+        yield GaugeMetricFamily("sharpeyes_relay_fanout_native", "1 where the compiled half forwards packets", native)
         yield GaugeMetricFamily("sharpeyes_relay_outlets", "Readers over HTTP", len(self._streams.outlets))
         yield GaugeMetricFamily(
             "sharpeyes_relay_picture_bytes", "Pictures kept for vision, bytes", self._streams.shelf.bytes

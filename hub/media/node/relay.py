@@ -46,17 +46,19 @@ async def run_relay(
 ) -> None:
     """Run a relay until cancelled. ``on_ready`` is told its address once it serves.
 
-    Raises Unavailable in one plain line: ``relay.port_taken``, ``internal.port_taken``.
+    Raises Unavailable in one plain line: ``relay.port_taken``, ``relay.unusable``, ``internal.port_taken``.
     """
     host = settings.media_host or settings.host
     announce = settings.announce or _own_addresses(host)
     try:
         peers = await PeerServer.open(
-            host, settings.udp_port, announce=announce, clock=clock, max_sessions=MAX_SESSIONS
+            host, settings.udp_port, announce=announce, clock=clock, max_sessions=MAX_SESSIONS, fanout=settings.fanout
         )
     except OSError as error:
         why = "another program has it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
         raise Unavailable("relay.port_taken", f"media port {host}:{settings.udp_port}/udp: {why}") from None
+    except RuntimeError as error:  # the self-test, or a native half that was demanded and is not built
+        raise Unavailable("relay.unusable", str(error)) from None
     outbox: Outbox | None = None
     try:
         async with asyncio.TaskGroup() as group:

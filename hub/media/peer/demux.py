@@ -13,9 +13,11 @@ from hub.media.peer.counters import Counters
 from hub.media.peer.publisher import Publisher
 from hub.media.peer.session import Session, State
 from hub.media.rtp.packet import WireError, parse_rtp
-from signaling.ice import BINDING_REQUEST, StunError, parse_stun
+from signaling.ice import BINDING_REQUEST, BINDING_SUCCESS, StunError, StunMessage, parse_stun
+from signaling.ice_dial import IceDialing
 
 TURNS: Final = 8  # batches read in one go, so that the loop gets its turn
+EARLY: Final = 512  # packets kept while the last flight of a handshake of ours is worked off
 
 log = structlog.get_logger(__name__)
 
@@ -105,12 +107,6 @@ class Demux:
             self._totals.internal_errors += 1
             log.exception("peer.datagram")
 
-    def _flush(self, now: int) -> None:
-        if self._dirty:
-            dirty, self._dirty = self._dirty, set()
-            for publisher in dirty:
-                publisher.flush(now)
-
     def _datagram(self, slot: int, size: int, path: bytes, now: int) -> None:
         """Sort one datagram by its first byte (RFC 7983 §7) and by where it comes from."""
         at = slot * udp.SLOT
@@ -133,6 +129,8 @@ class Demux:
     def _stun(self, data: bytes, path: bytes, now: int) -> None:
         self._totals.stun_in += 1
         message = parse_stun(data)
+        if message.kind == BINDING_SUCCESS:
+            self._answered(message, path, now)
         if message.kind != BINDING_REQUEST:
             return
         session = self._directory.fragments.get((message.username or "").partition(":")[0])
@@ -154,9 +152,38 @@ class Demux:
             session.move(selected)
             session.checked.set()
 
+    def _answered(self, message: StunMessage, path: bytes, now: int) -> None:
+        """The answer to a check of ours: only a session that dials sends any."""
+        session = self._directory.paths.get(path)
+        if session is None or not isinstance(session.ice, IceDialing):
+            return
+        session.ice.response(message, path, now)
+        session.checked.set()
+
+    def replay(self, session: Session) -> None:
+        """Take what came behind the last DTLS flight, before that was worked off. Not to be called by a datagram."""
+        early, session.early = session.early or [], None
+        now, self._now_us = self._clock(), time.monotonic_ns() // 1_000
+        for data in early:
+            self._inlet.buffer[: len(data)] = data
+            try:
+                self._media(session, 0, len(data), 192 <= data[1] <= 223, now)
+            except WireError:
+                self._totals.malformed += 1
+        self._flush(now)
+
+    def _flush(self, now: int) -> None:
+        if not self._dirty:
+            return
+        dirty, self._dirty = self._dirty, set()
+        for publisher in dirty:
+            publisher.flush(now)
+
     def _media(self, session: Session, slot: int, size: int, control: bool, now: int) -> None:
         """SRTP or SRTCP of a known peer, decrypted where it lies."""
         if session.state is not State.LIVE:
+            if session.early is not None and len(session.early) < EARLY:
+                session.early.append(bytes(self._inlet.buffer[slot * udp.SLOT : slot * udp.SLOT + size]))
             return
         plain = session.dtls.unprotect(self._inlet.slots[slot], size, control=control)
         if plain < 0:

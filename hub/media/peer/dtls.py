@@ -54,23 +54,24 @@ class Pipe:
 
 
 class Dtls:
-    """One DTLS association, passive. After ``shake`` it holds the SRTP sessions."""
+    """One DTLS association, passive unless ``active``. After ``shake`` it holds the SRTP sessions."""
 
-    def __init__(self, certificate: RTCCertificate, send: Callable[[bytes], None]) -> None:
+    def __init__(self, certificate: RTCCertificate, send: Callable[[bytes], None], *, active: bool = False) -> None:
         self.pipe = Pipe(send)
         self.tag = 16
         self.tx: Any = None
         self.rx: Any = None
         self._transport = RTCDtlsTransport(self.pipe, [certificate])  # type: ignore[arg-type]  # a duck, see above
-        self._transport._set_role("server")
+        self._theirs = "server" if active else "client"
+        self._transport._set_role("client" if active else "server")
         self._length = srtp_ffi.new("int *")
 
     async def shake(self, fingerprints: Sequence[tuple[str, str]], timeout: float) -> None:
-        """Do the handshake and check the client's certificate against its offer. Raises DtlsFailed."""
+        """Do the handshake and check the other side's certificate against its description. Raises DtlsFailed."""
         prints = [RTCDtlsFingerprint(algorithm=a, value=v) for a, v in fingerprints if a in DIGESTS]
         try:
             async with asyncio.timeout(timeout):
-                await self._transport.start(RTCDtlsParameters(fingerprints=prints, role="client"))
+                await self._transport.start(RTCDtlsParameters(fingerprints=prints, role=self._theirs))
         except TimeoutError as error:
             raise DtlsFailed("the handshake took too long") from error
         if self._transport.state != "connected":

@@ -2,7 +2,7 @@
 
 Per batch the packets are laid out once in a template; per viewer the template is copied, each packet gets its
 sequence number (and payload type), libsrtp protects it in place, and one segmented send carries each run of equal
-sizes. A native half may replace ``Fanout`` behind three methods: ``live``, ``exact`` and ``again``.
+sizes. ``fanout_native.py`` is the same class with its hot loops in C, behind ``live``, ``exact`` and ``again``.
 
 Never protect two different plaintexts under one (SSRC, rollover counter, sequence number): what is written here is a
 function of the packet and of the viewer's ``Numbering`` alone.
@@ -56,13 +56,15 @@ class Repair:
 class Target:
     """Where one viewer's track goes: keys, path and numbers. ``tag`` is what SRTP appends to each packet, in bytes.
 
-    ``log`` numbers and remembers what is sent when the layout has transport-cc. ``line`` is the TCP connection of a
-    path that is one: such a target never comes in the groups of ``live``, only by ``exact`` and ``again``.
+    ``log`` numbers and remembers what is sent when the layout has transport-cc. ``ssrc`` is written over that of the
+    packets (0: theirs stays): a connection of many tracks gives each stretch of a track a number of its own, since
+    whoever has stopped receiving one has forgotten its rollovers. ``line`` is the TCP connection of a path that is
+    one: such a target never comes in the groups of ``live``, only by ``exact`` and ``again``.
     """
 
     __slots__ = (
-        "layout", "length", "line", "log", "name", "numbering", "octets", "packets", "payload_type", "repair",
-        "shape", "srtp", "tag",
+        "layout", "length", "line", "log", "name", "name_at", "numbering", "octets", "packets", "payload_type",
+        "repair", "session", "shape", "srtp", "ssrc", "tag",
     )  # fmt: skip
 
     def __init__(
@@ -76,8 +78,11 @@ class Target:
         layout: Layout = PLAIN,
         log: SendLog | None = None,
         repair: Repair | None = None,
+        ssrc: int = 0,
     ) -> None:
         self.srtp = srtp
+        self.session = 0 if srtp is None else int(udp.ffi.cast("uintptr_t", srtp))  # as the native half wants it
+        self.ssrc = ssrc
         self.tag = tag
         self.payload_type = payload_type
         self.numbering = numbering
@@ -93,11 +98,14 @@ class Target:
         """Send to another address from now on."""
         self.line = path if isinstance(path, Line) else None
         self.name = udp.ffi.new("char[]", path)
+        self.name_at = int(udp.ffi.cast("uintptr_t", self.name))
         self.length = len(path)
 
 
 class Fanout:
     """Buffers and the three ways to send. Belongs to the thread of the loop."""
+
+    half = "python"
 
     def __init__(
         self,
@@ -146,6 +154,8 @@ class Fanout:
             start = HEADER + len(target.layout.block)
             for i, (packet, seq, segment) in enumerate(part):
                 self._rewrite(i, seq, start, packet, segment)
+                if target.ssrc:
+                    struct.pack_into("!I", self._buffer, i * STRIDE + 8, target.ssrc)
             self._finish(target, sizes, now)
 
     def again(self, target: Target, repair: Repair, items: Sequence[Item]) -> None:
@@ -198,6 +208,10 @@ class Fanout:
                     for row in rows:
                         words[row + ahead] = _SWAPPED[running & 0xFFFF]
                         running += 1
+                if own := target.ssrc:
+                    high, low = _SWAPPED[own >> 16], _SWAPPED[own & 0xFFFF]
+                    for row in rows:
+                        words[row + 3], words[row + 4] = high, low
                 for i, row in enumerate(rows):
                     words[row] = _SWAPPED[number + i & 0xFFFF]
                     if protect(srtp, slots[i], length_at[i]):

@@ -74,13 +74,13 @@ def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Wanted, Ans
         if (found := sections[0].choose(track.codec)) is None:
             lacking.append(track.codec)
         else:
-            chosen[sections[0].index] = _outgoing(sections[0], found, kind, track)
+            chosen[sections[0].index] = outgoing(sections[0], found, kind, track)
     if not chosen or any(codec in ("h264", "vp8") for codec in lacking):
         raise Invalid("sdp.no_codec", f"the offer has no section for {', '.join(lacking) or 'what is sent'}")
     return chosen
 
 
-def _outgoing(section: Section, found: Format, kind: Kind, track: Track) -> tuple[Wanted, AnswerTrack]:
+def outgoing(section: Section, found: Format, kind: Kind, track: Track) -> tuple[Wanted, AnswerTrack]:
     """Retransmission and header extensions of a section that we send on.
 
     A number or a time that is new in each datagram needs retransmissions of their own, so that no packet is ever

@@ -34,6 +34,12 @@ class Ports:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
+    def close(self) -> None:
+        """Give them back."""
+        for sock in (self.udp, self.tcp):
+            if sock is not None:
+                sock.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Announce:

@@ -44,9 +44,10 @@ class Sender(Target):
         layout: Layout = PLAIN,
         log: SendLog | None = None,
         repair: Repair | None = None,
+        ssrc: int = 0,
     ) -> None:
         super().__init__(
-            srtp, tag, payload_type, path, numbering or Numbering(), layout=layout, log=log, repair=repair
+            srtp, tag, payload_type, path, numbering or Numbering(), layout=layout, log=log, repair=repair, ssrc=ssrc
         )  # fmt: skip
         self.phase = Phase.WAITING
         self.layer = 0

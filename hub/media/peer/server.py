@@ -17,7 +17,7 @@ from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
 from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
-from hub.media.peer.fanout import Fanout
+from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.places import Announce, Ports
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher, Terms
@@ -55,7 +55,14 @@ class PeerServer:
     """
 
     def __init__(
-        self, ports: Ports, announce: Announce, clock: Clock, max_sessions: int, handshake_s: float, consent_s: float
+        self,
+        ports: Ports,
+        announce: Announce,
+        clock: Clock,
+        max_sessions: int,
+        handshake_s: float,
+        consent_s: float,
+        fanout: str,
     ) -> None:
         self.port: int = ports.udp.getsockname()[1]
         self._ports = ports
@@ -67,7 +74,7 @@ class PeerServer:
         self._handshake_s = handshake_s
         self._consent_ms = int(consent_s * 1000)
         self._totals = Counters()
-        self._fanout = Fanout(self._fd, self._totals)
+        self._fanout = choose_fanout(fanout, self._fd, self._totals)
         self._certificate = RTCCertificate.generateCertificate()
         self._print = next(f for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
         self._directory = Directory()
@@ -94,20 +101,33 @@ class PeerServer:
         max_sessions: int = 512,
         handshake_s: float = 10.0,
         consent_s: float = 30.0,
+        fanout: str = "",
     ) -> Self:
         """Bind and start. ``announce`` are the addresses put into answers (a wildcard: this machine's own).
 
         ``zones`` are those for the clients of one network zone each, beside ``announce``. ``over_tcp``: on the same
-        port number by TCP as well. Raises OSError when the port is taken, RuntimeError when a library is not the
-        version it should be.
+        port number by TCP as well. ``fanout`` is "native" or "python"; empty: the native half where it is built.
+
+        Raises OSError when the port is taken, RuntimeError when a library is not the version it should be, or the
+        native half was asked for and is not built.
         """
         selftest.check()
         known = Announce.of(announce or ([] if zones else [host]), zones or {})
-        server = cls(Ports.open(host, port, over_tcp), known, clock, max_sessions, handshake_s, consent_s)
+        ports = Ports.open(host, port, over_tcp)
+        try:
+            server = cls(ports, known, clock, max_sessions, handshake_s, consent_s, fanout)
+        except BaseException:
+            ports.close()
+            raise
         ready = asyncio.Event()
         server._runner = asyncio.create_task(server._run(ready), name="peers")
         await ready.wait()
         return server
+
+    @property
+    def fanout(self) -> str:
+        """Which half of the fan-out sends: "native" or "python"."""
+        return self._fanout.half
 
     @property
     def counters(self) -> dict[str, int]:
@@ -161,8 +181,11 @@ class PeerServer:
         zone: str = "",
         on_media: Callable[[str], None] | None = None,
         on_end: Callable[[str, str], None] | None = None,
+        asks: bool = True,
     ) -> Answer:
         """Let a publisher in; a session that published this stream before ends with ``replaced``.
+
+        ``asks`` is false for a relay that passes on a camera: it has no key frame but the next.
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
@@ -174,9 +197,9 @@ class PeerServer:
         session.zone = zone
         ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
-        session.publisher = Publisher(stream, terms, ssrc, self._totals, started)
+        session.publisher = Publisher(stream, terms, ssrc, self._totals, started, asks)
         answer = self._answer(session, offer, tracks)
-        self._take_over(session, session.publisher, terms)
+        self._take_over(session, session.publisher, terms, asks=asks)
         self._start(session)
         return answer
 
@@ -186,17 +209,21 @@ class PeerServer:
             raise TooMany("relay.full", "this relay serves as many sessions as it may")
         return negotiate.offer_of(offer_sdp)
 
-    def _take_over(self, session: Session, publisher: Publisher, terms: Terms) -> None:
+    def _take_over(self, session: Session, publisher: Publisher, terms: Terms, *, asks: bool) -> None:
         """End who published before; viewers stay unless the codec changed."""
         for other in self._sessions.values():
             if other is not session and other.stream is session.stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
         layers = max(1, len(terms.rids))
-        if session.stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers):
-            for other in self._sessions.values():
-                if other.stream is session.stream and other.publisher is None:
-                    other.finish("codec.changed")
+        if session.stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
+            self.call_again(session.stream)
+
+    def call_again(self, stream: Publication) -> None:
+        """The codec of a stream changed: its viewers have to come again."""
+        for other in self._sessions.values():
+            if other.stream is stream and other.publisher is None:
+                other.finish("codec.changed")
 
     def _session(
         self, stream: Publication, offer: Offer, owner: str, label: str, on_end: Callable[[str, str], None] | None

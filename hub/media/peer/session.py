@@ -98,6 +98,7 @@ class Session:
         self._remb: tuple[int, int] | None = None  # bit/s, when it came
         self._steered_at = 0
         self._paused = False
+        self.early: list[bytes] | None = None  # media before there are keys, where we open DTLS ourselves
         self.senders: dict[Kind, tuple[Viewers, Sender]] = {}
         self.loss: float | None = None  # of the viewer's last report, 0..1
         self.checked = asyncio.Event()

@@ -77,6 +77,17 @@ def address_of(path: bytes) -> tuple[str, int]:
     return str(ip.ipv4_mapped or ip), port
 
 
+def path_of(address: str, port: int, family: int) -> bytes:
+    """Raw ``sockaddr`` bytes as the kernel names a sender on a socket of this family. Raises ValueError."""
+    ip = ipaddress.ip_address(address)
+    if family == socket.AF_INET:
+        if ip.version != 4:
+            raise ValueError("an IPv4 socket does not reach IPv6")
+        return struct.pack("=H", family) + struct.pack("!H", port) + ip.packed + bytes(8)
+    packed = ip.packed if ip.version == 6 else bytes(10) + b"\xff\xff" + ip.packed
+    return struct.pack("=H", family) + struct.pack("!HI", port, 0) + packed + bytes(4)
+
+
 class Inlet:
     """Receives up to BATCH datagrams a call into buffers that live as long as this."""
 

@@ -1,4 +1,4 @@
-"""What the bits of H.264 say without decoding: picture size, profile, kind of slice (ITU-T H.264 7.3)."""
+"""What the bits of H.264 and H.265 say without decoding: picture size, profile, order, kind of slice (7.3 of both)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -38,11 +38,18 @@ class Bits:
 
 @dataclass(frozen=True, slots=True)
 class SequenceParameters:
-    """Of one SPS: profile_idc, and the size in pixels after cropping."""
+    """Of one SPS: profile_idc, the size in pixels after cropping, its id.
+
+    ``reorder`` is how many pictures may precede another in decoding and follow it in showing, ``None`` when that is
+    not said; ``depth`` the bits of a sample of brightness.
+    """
 
     profile: int
     width: int
     height: int
+    reorder: int | None = None
+    id: int = 0
+    depth: int = 8
 
 
 def raw(nal: bytes) -> bytes:
@@ -67,7 +74,7 @@ def parse_sps(nal: bytes) -> SequenceParameters:
     bits = Bits(raw(nal[:512]))
     profile = bits.u(8)
     bits.u(16)  # constraint flags, level_idc
-    bits.ue()  # seq_parameter_set_id
+    id = bits.ue()  # seq_parameter_set_id
     chroma = 1
     if profile in WITH_CHROMA:
         chroma = _skip_chroma(bits)
@@ -88,7 +95,96 @@ def parse_sps(nal: bytes) -> SequenceParameters:
         width, height = width - unit_x * (left + right), height - unit_y * (top + bottom)
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ValueError("the size makes no sense")
-    return SequenceParameters(profile, width, height)
+    return SequenceParameters(profile, width, height, _reorder(bits), id)
+
+
+def parse_sps_h265(nal: bytes) -> SequenceParameters:
+    """Read an SPS NAL unit of H.265 (7.3.2.2.1). Raises ValueError when it is cut off or makes no sense."""
+    if len(nal) < 4 or nal[0] >> 1 & 0x3F != 33:
+        raise ValueError("not a sequence parameter set")
+    bits = Bits(raw(nal[1:512]))
+    bits.u(4)  # sps_video_parameter_set_id
+    sub_layers = bits.u(3)
+    bits.u(1)
+    profile = _profile_tier_level(bits, sub_layers)
+    id = bits.ue()
+    chroma = bits.ue()
+    if chroma > 3 or id > 15:
+        raise ValueError("the parameter set makes no sense")
+    if chroma == 3:
+        bits.u(1)
+    width, height = bits.ue(), bits.ue()
+    if bits.u(1):  # conformance_window_flag, units of table 6-1
+        unit_x, unit_y = 2 if chroma in (1, 2) else 1, 2 if chroma == 1 else 1
+        left, right, top, bottom = (bits.ue() for _ in range(4))
+        width, height = width - unit_x * (left + right), height - unit_y * (top + bottom)
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise ValueError("the size makes no sense")
+    depth = bits.ue() + 8
+    bits.ue(), bits.ue()  # depth of chroma, log2_max_pic_order_cnt_lsb_minus4
+    reorder = 0
+    for _ in range(sub_layers + 1 if bits.u(1) else 1):  # sps_sub_layer_ordering_info_present_flag
+        bits.ue()
+        reorder = bits.ue()  # of the highest sub-layer in the end
+        bits.ue()
+    return SequenceParameters(profile, width, height, reorder, id, depth)
+
+
+def _profile_tier_level(bits: Bits, sub_layers: int) -> int:
+    """general_profile_idc (H.265 7.3.3)."""
+    bits.u(3)
+    profile = bits.u(5)
+    bits.u(32 + 48 + 8)  # compatibility and constraint flags, level
+    present = [(bits.u(1), bits.u(1)) for _ in range(sub_layers)]
+    if sub_layers:
+        bits.u(2 * (8 - sub_layers))
+    for with_profile, with_level in present:
+        bits.u(88 * with_profile + 8 * with_level)
+    return profile
+
+
+def _reorder(bits: Bits) -> int | None:
+    """max_num_reorder_frames behind the cropping (H.264 annex E.1.1); ``None`` when it is not said."""
+    try:
+        if not bits.u(1) or not _skip_to_restriction(bits):
+            return None
+        bits.u(1)
+        for _ in range(4):
+            bits.ue()
+        return bits.ue()
+    except ValueError:
+        return None
+
+
+def _skip_to_restriction(bits: Bits) -> int:
+    """From the VUI's beginning behind bitstream_restriction_flag; returns the flag."""
+    if bits.u(1) and bits.u(8) == 255:
+        bits.u(32)
+    if bits.u(1):
+        bits.u(1)
+    if bits.u(1):
+        bits.u(4)
+        if bits.u(1):
+            bits.u(24)
+    if bits.u(1):
+        bits.ue(), bits.ue()
+    if bits.u(1):
+        bits.u(65)
+    hrd = False
+    for _ in range(2):
+        if bits.u(1):
+            hrd = True
+            count = bits.ue() + 1
+            if count > 32:
+                raise ValueError("the buffer count makes no sense")
+            bits.u(8)
+            for _ in range(count):
+                bits.ue(), bits.ue(), bits.u(1)
+            bits.u(20)
+    if hrd:
+        bits.u(1)
+    bits.u(1)
+    return bits.u(1)
 
 
 def _skip_chroma(bits: Bits) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from hub.media.rtp import h264, vp8
+from hub.media.rtp import h264, h265, vp8
 from hub.media.rtp.packet import HEADER, RtpPacket, template
 from hub.media.rtp.unit import CLOCK_RATE, KIND_OF, AccessUnit, Codec, Kind
 
@@ -79,6 +79,7 @@ class Track:
         self._family: list[Track] = [self] if base is None else base._family
         if base is not None:
             self._family.append(self)
+        self.asks = True  # a publisher; not so the relay that passes a camera on
         self.counters = TrackCounters()
         self.head = -1  # highest index in the history
         self.frame = -1
@@ -87,7 +88,7 @@ class Track:
         self._gop: int | None = None
         self._timestamp = secrets.randbelow(1 << 31)
         self._shift: int | None = None
-        self._sets = h264.ParameterSets()
+        self._sets = h265.ParameterSets() if codec == "h265" else h264.ParameterSets()
         self._waiting = self.kind == "video"
         self._source: _Source | None = None
         self._anchor: tuple[int, float] | None = None  # timestamp, ms: the line between media time and clock
@@ -130,18 +131,24 @@ class Track:
 
     def append_unit(self, unit: AccessUnit) -> list[Packet]:
         """Packets of one access unit; empty while a key frame is awaited."""
-        if unit.codec == "h264":
+        if unit.kind == "video":
             nals = self._sets.complete(h264.split(unit.data))
-            key = h264.is_idr(nals)
-            payloads = h264.packetize(nals)
+            coding = h265 if self.codec == "h265" else h264
+            key = h265.is_irap(nals) if self.codec == "h265" else h264.is_idr(nals)
+            payloads = coding.packetize(nals)
         else:
             key, payloads = False, [unit.data] if unit.data else []
-        if not payloads or (self._waiting and not key) or max(map(len, payloads)) > h264.MAX_PAYLOAD:
+        if (
+            unit.codec != self.codec
+            or not payloads
+            or (self._waiting and not key)
+            or max(map(len, payloads)) > h264.MAX_PAYLOAD
+        ):
             self.counters.discarded += 1
             return []
         self._waiting = False
         if key:
-            self.size = h264.size(payloads[0]) or self.size
+            self.size = self._size_in(payloads[0]) or self.size
         timestamp = self._advance(unit.pts, unit.at_ms, unit.captured_ms)
         self.frame += 1
         last = len(payloads) - 1
@@ -154,7 +161,7 @@ class Track:
     @property
     def published(self) -> bool:
         """Whether packets come from a publisher, who can be asked for a key frame."""
-        return self._source is not None
+        return self._source is not None and self.asks
 
     def sync(self, ssrc: int, timestamp: int, ms: float) -> None:
         """A publisher's sender report: its ``timestamp`` was sampled at ``ms`` by our clock (RFC 3550 §6.4.1)."""
@@ -218,6 +225,8 @@ class Track:
         return self.codec == "h264" and h264.begins_keyframe(payload)
 
     def _size_in(self, payload: bytes) -> tuple[int, int] | None:
+        if self.codec == "h265":
+            return h265.size(payload)
         return vp8.size(payload) if self.codec == "vp8" else h264.size(payload)
 
     def _next(self, at_ms: int) -> int:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from hub.store import tables_duty  # noqa: F401  # its tables belong to the metadata
+from hub.store import tables_duty, tables_gb  # noqa: F401  # their tables belong to the metadata
 from hub.store.tables import Base
 
 given = context.config.attributes

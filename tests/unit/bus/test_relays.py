@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
+from hub.bus.internal_client import MAX_ANSWER_BYTES
 from hub.bus.relay_wire import OfferIn, StreamConfig
-from hub.bus.relays import MAX_ANSWER_BYTES, Relays
+from hub.bus.relays import Relays
 from hub.domain.errors import Conflict, HubError, Invalid, NotFound, TooMany, Unavailable
 
 BASE = "http://relay"
