@@ -185,7 +185,7 @@ async def test_a_viewer_who_reads_too_slowly_loses_whole_pictures_and_goes_on_at
             i += 1
             await asyncio.sleep(0.002)
         (session,) = server.sessions
-        sender = session.senders["video"][1]
+        (sender,) = [seat.sender for seat in session.seats.values()]
         sent = sender.packets
         for _ in range(30):  # also beyond a key frame: the line is still full
             publish(i)
