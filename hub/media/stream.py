@@ -127,6 +127,9 @@ class Stream:
         self._viewers: set[str] = set()
         self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
+        self.described = asyncio.Event()  # it is known what it carries
+        if self._tracks:
+            self.described.set()
 
     @property
     def subscribers(self) -> int:
@@ -178,6 +181,7 @@ class Stream:
         track = self._tracks.get(unit.kind)
         if track is None and unit.codec != "aac":
             track = self._tracks[unit.kind] = Track(unit.codec)
+            self.described.set()
         if track is None or track.codec != unit.codec or len(unit.data) > MAX_UNIT:
             self.counters.refused += 1
             return
@@ -268,8 +272,10 @@ class Stream:
         if ending in self._endings:
             self._endings.remove(ending)
 
-    def publisher(self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1) -> bool:
-        """A publisher takes over, with so many layers of video.
+    def publisher(
+        self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1, *, asks: bool = True
+    ) -> bool:
+        """A publisher takes over, with so many layers of video; ``asks``: it can be asked for key frames.
 
         True when a track's codec changed or layers were added, so that viewers must come again.
         """
@@ -284,8 +290,11 @@ class Stream:
             for kind, codec in wanted.items()
         }  # fmt: skip
         self._grow(layers)
+        for track in (*self._tracks.values(), *self._more):
+            track.asks = asks
         self._seen.clear()
         self._ask = request_keyframe
+        self.described.set()
         self.restart()
         return changed
 

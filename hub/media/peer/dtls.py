@@ -5,9 +5,11 @@
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import pylibsrtp
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp_lib
@@ -54,23 +56,24 @@ class Pipe:
 
 
 class Dtls:
-    """One DTLS association, passive. After ``shake`` it holds the SRTP sessions."""
+    """One DTLS association, passive unless ``active``. After ``shake`` it holds the SRTP sessions."""
 
-    def __init__(self, certificate: RTCCertificate, send: Callable[[bytes], None]) -> None:
+    def __init__(self, certificate: RTCCertificate, send: Callable[[bytes], None], *, active: bool = False) -> None:
         self.pipe = Pipe(send)
         self.tag = 16
         self.tx: Any = None
         self.rx: Any = None
         self._transport = RTCDtlsTransport(self.pipe, [certificate])  # type: ignore[arg-type]  # a duck, see above
-        self._transport._set_role("server")
+        self._theirs = "server" if active else "client"
+        self._transport._set_role("client" if active else "server")
         self._length = srtp_ffi.new("int *")
 
     async def shake(self, fingerprints: Sequence[tuple[str, str]], timeout: float) -> None:
-        """Do the handshake and check the client's certificate against its offer. Raises DtlsFailed."""
+        """Do the handshake and check the other side's certificate against its description. Raises DtlsFailed."""
         prints = [RTCDtlsFingerprint(algorithm=a, value=v) for a, v in fingerprints if a in DIGESTS]
         try:
             async with asyncio.timeout(timeout):
-                await self._transport.start(RTCDtlsParameters(fingerprints=prints, role="client"))
+                await self._transport.start(RTCDtlsParameters(fingerprints=prints, role=self._theirs))
         except TimeoutError as error:
             raise DtlsFailed("the handshake took too long") from error
         if self._transport.state != "connected":
@@ -103,6 +106,12 @@ class Dtls:
     def protect_rtcp(self, packet: bytes) -> bytes:
         """SRTCP of a compound packet. Raises pylibsrtp.Error."""
         return bytes(self._transport._tx_srtp.protect_rtcp(packet))
+
+    def forget(self, *ssrcs: int) -> None:
+        """Drop what libsrtp keeps of sources that will never send again on this connection."""
+        for ssrc in ssrcs:
+            with contextlib.suppress(pylibsrtp.Error):  # nothing was ever sent
+                self._transport._tx_srtp.remove_stream(ssrc)
 
     async def stop(self) -> None:
         """Say close_notify and forget the keys."""

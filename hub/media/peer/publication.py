@@ -43,8 +43,10 @@ class Publication(Protocol):
     def forget_end(self, ending: Callable[[], None]) -> None:
         """Do not call it."""
 
-    def publisher(self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1) -> bool:
-        """A publisher takes over, with so many layers of video.
+    def publisher(
+        self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1, *, asks: bool = True
+    ) -> bool:
+        """A publisher takes over, with so many layers of video; ``asks``: it can be asked for key frames.
 
         True when a track's codec changed or layers were added, so that viewers must come again.
         """

@@ -56,6 +56,7 @@ class Publisher:
         ssrc: int,
         counters: Counters,
         on_media: Callable[[], None],
+        asks: bool = True,
     ) -> None:
         self._stream = stream
         self._terms = terms
@@ -65,7 +66,8 @@ class Publisher:
         self._sources: dict[Place, Reception] = {}
         self._layers: dict[int, int] = {}  # SSRC to layer, as rid or repaired-rid said
         self._pending: dict[Place, list[RtpPacket]] = {}
-        self._wanted: set[int] = {0}  # layers that need a key frame
+        self._asks = asks  # a relay between us and a camera begins with a key frame by itself
+        self._wanted: set[int] = {0} if asks else set()  # layers that need a key frame
         self._asked_at: dict[int, int] = {}
         self._reported_at = 0
         self._rate = START_RATE
@@ -110,7 +112,7 @@ class Publisher:
         source = self._sources.get(place)
         if source is None or (source.ssrc != packet.ssrc and now_ms - source.last_at > SILENT_MS):
             source = self._sources[place] = Reception(packet.ssrc, CLOCK_RATE[codec])
-            if kind == "video":
+            if kind == "video" and self._asks:
                 self._wanted.add(layer)
         if source.ssrc != packet.ssrc:
             self._counters.malformed += 1
@@ -143,6 +145,11 @@ class Publisher:
         for (kind, layer), packets in pending.items():
             if not self.retired:
                 self._stream.publish_rtp(kind, packets, now_ms, layer)
+
+    def totals(self) -> tuple[int, int]:
+        """Packets that came, and that never did."""
+        sources = self._sources.values()
+        return sum(source.received for source in sources), sum(source.lost for source in sources)
 
     def feedback(self, items: list[rtcp.Feedback], now_ms: int) -> None:
         """Take the publisher's RTCP: its sender reports."""

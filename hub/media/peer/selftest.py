@@ -10,6 +10,7 @@ from aiortc import rtcdtlstransport
 from pylibsrtp import _binding
 
 AIORTC: Final = "1.16.0"
+_PROTECT: Final = "<ctype 'srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)'>"
 _HINT: Final = "install the versions that pyproject.toml names"
 
 
@@ -29,6 +30,7 @@ def check() -> None:
         if not hasattr(probe, name):
             raise RuntimeError(f"aiortc {version('aiortc')} has no RTCDtlsTransport.{name}: {_HINT} ({AIORTC})")
     _check_protect()
+    _check_address()
 
 
 class _Nobody:
@@ -42,6 +44,12 @@ def _session(kind: int) -> Any:
     policy.allow_repeat_tx = True
     policy.window_size = 1024
     return pylibsrtp.Session(policy)
+
+
+def _check_address() -> None:
+    """The native half calls ``srtp_protect`` by its address: the type must be the one that it takes it for."""
+    if str(_binding.ffi.typeof(_binding.ffi.addressof(_binding.lib, "srtp_protect"))) != _PROTECT:
+        raise RuntimeError(f"pylibsrtp {version('pylibsrtp')} has another srtp_protect: {_HINT}")
 
 
 def _check_protect() -> None:

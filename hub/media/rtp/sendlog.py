@@ -38,6 +38,12 @@ class SendLog:
         self.next += packets
         self.octets += octets
 
+    def unsent(self, packets: int, octets: int) -> None:
+        """The last burst did not leave after all; its numbers stay used."""
+        if self._bursts and self._bursts[-1][0] + packets == self.next:
+            self._bursts.pop()
+            self.octets -= octets
+
     def match(self, arrivals: Arrivals) -> list[Burst]:
         """The bursts that a feedback speaks of, oldest first; what it leaves out of a burst counts for the next one."""
         first = self.next - ((self.next - arrivals.first) & 0xFFFF)

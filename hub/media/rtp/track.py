@@ -79,6 +79,7 @@ class Track:
         self._family: list[Track] = [self] if base is None else base._family
         if base is not None:
             self._family.append(self)
+        self.asks = True  # a publisher; not so the relay that passes a camera on
         self.counters = TrackCounters()
         self.head = -1  # highest index in the history
         self.frame = -1
@@ -160,7 +161,7 @@ class Track:
     @property
     def published(self) -> bool:
         """Whether packets come from a publisher, who can be asked for a key frame."""
-        return self._source is not None
+        return self._source is not None and self.asks
 
     def sync(self, ssrc: int, timestamp: int, ms: float) -> None:
         """A publisher's sender report: its ``timestamp`` was sampled at ``ms`` by our clock (RFC 3550 §6.4.1)."""

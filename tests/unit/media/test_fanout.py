@@ -13,12 +13,14 @@ import pytest
 from hub.media.peer import udp
 from hub.media.peer.counters import Counters
 from hub.media.peer.fanout import Fanout, Repair, Shape, Target
+from hub.media.peer.places import reachable
 from hub.media.rtp.extension import elements, layout
 from hub.media.rtp.numbering import Numbering
 from hub.media.rtp.packet import parse_rtp, repaired
 from hub.media.rtp.sendlog import SendLog
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import AccessUnit
+from tests.unit.media.halves import both_halves, fanout_of
 
 PROFILES = [
     (pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44, 16),
@@ -52,11 +54,12 @@ def picture(size: int) -> AccessUnit:
     return AccessUnit("video", "h264", data, 0, True, 0)
 
 
+@both_halves
 @pytest.mark.parametrize("gso", [True, False])
-def test_every_viewer_reads_its_own_packets(pair: tuple[socket.socket, socket.socket], gso: bool) -> None:
+def test_every_viewer_reads_its_own_packets(pair: tuple[socket.socket, socket.socket], gso: bool, half: str) -> None:
     out, into = pair
     counters = Counters()
-    fanout = Fanout(out.fileno(), counters, gso=gso)
+    fanout = fanout_of(half, out.fileno(), counters, gso=gso)
     packets = Track("h264").append_unit(picture(9_000))
     groups: dict[Shape, list[Target]] = {}
     readers, keep = [], []
@@ -78,9 +81,10 @@ def test_every_viewer_reads_its_own_packets(pair: tuple[socket.socket, socket.so
     assert counters.send_errors == counters.drops == counters.protect_failed == 0
 
 
-def test_a_retransmission_is_the_identical_datagram(pair: tuple[socket.socket, socket.socket]) -> None:
+@both_halves
+def test_a_retransmission_is_the_identical_datagram(pair: tuple[socket.socket, socket.socket], half: str) -> None:
     out, into = pair
-    fanout = Fanout(out.fileno(), Counters())
+    fanout = fanout_of(half, out.fileno(), Counters())
     profile, size, tag = PROFILES[0]
     keys = session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
     packets = Track("h264").append_unit(picture(10))
@@ -92,7 +96,8 @@ def test_a_retransmission_is_the_identical_datagram(pair: tuple[socket.socket, s
     assert into.recv(2_048) == first
 
 
-def test_keys_that_refuse_cost_nobody_else_a_packet(pair: tuple[socket.socket, socket.socket]) -> None:
+@both_halves
+def test_keys_that_refuse_cost_nobody_else_a_packet(pair: tuple[socket.socket, socket.socket], half: str) -> None:
     out, into = pair
     counters = Counters()
     profile, size, tag = PROFILES[0]
@@ -102,7 +107,7 @@ def test_keys_that_refuse_cost_nobody_else_a_packet(pair: tuple[socket.socket, s
         Target(key._srtp[0], tag, 96, path_of(into), Numbering(first))
         for key, first in zip(keys, (5_000, 7), strict=True)
     ]
-    fanout = Fanout(out.fileno(), counters)
+    fanout = fanout_of(half, out.fileno(), counters)
     for target in targets:
         target.numbering.begin(packets[0].n)
     fanout.exact(
@@ -114,9 +119,15 @@ def test_keys_that_refuse_cost_nobody_else_a_packet(pair: tuple[socket.socket, s
     assert (counters.protect_failed, counters.drops) == (1, 1)
 
 
-def test_a_send_that_fails_is_counted() -> None:
+def _grow(session: Any, packet: Any, length: Any) -> int:
+    length[0] += 16
+    return 0
+
+
+@both_halves
+def test_a_send_that_fails_is_counted(half: str) -> None:
     counters = Counters()
-    fanout = Fanout(-1, counters, protect=lambda *_: 0)
+    fanout = fanout_of(half, -1, counters, protect=_grow)
     target = Target(None, 16, 96, bytes(16), Numbering(1))
     packets = Track("h264").append_unit(picture(5_000))
     target.numbering.begin(packets[0].n)
@@ -135,9 +146,9 @@ def test_runs_are_equal_sizes_with_a_smaller_last() -> None:
 
 
 def test_a_wildcard_is_announced_as_an_address_that_can_be_reached() -> None:
-    assert udp.reachable(["192.0.2.9", "::1"]) == ("192.0.2.9", "::1")
+    assert reachable(["192.0.2.9", "::1"]) == ("192.0.2.9", "::1")
     for wildcard in ("0.0.0.0", "::"):
-        assert not {"0.0.0.0", "::"} & set(udp.reachable([wildcard]))
+        assert not {"0.0.0.0", "::"} & set(reachable([wildcard]))
 
 
 @pytest.mark.parametrize(
@@ -155,10 +166,13 @@ def test_raw_addresses_are_read(path: bytes, address: tuple[str, int]) -> None:
     assert udp.address_of(path) == address
 
 
-def test_viewers_with_extensions_and_repairs_read_what_they_should(pair: tuple[socket.socket, socket.socket]) -> None:
+@both_halves
+def test_viewers_with_extensions_and_repairs_read_what_they_should(
+    pair: tuple[socket.socket, socket.socket], half: str
+) -> None:
     out, into = pair
     counters = Counters()
-    fanout = Fanout(out.fileno(), counters, clock_us=lambda: 1_500_000)
+    fanout = fanout_of(half, out.fileno(), counters, clock_us=lambda: 1_500_000)
     track = Track("h264")
     packets = track.append_unit(picture(9_000))
     profile, size, tag = PROFILES[0]
@@ -198,11 +212,14 @@ def test_viewers_with_extensions_and_repairs_read_what_they_should(pair: tuple[s
     assert counters.send_errors == counters.drops == counters.protect_failed == 0
 
 
-def test_a_target_with_a_number_of_its_own_is_told_apart_by_it(pair: tuple[socket.socket, socket.socket]) -> None:
+@both_halves
+def test_a_target_with_a_number_of_its_own_is_told_apart_by_it(
+    pair: tuple[socket.socket, socket.socket], half: str
+) -> None:
     """Live, again under its own number, and as a retransmission; who shares the template keeps the track's."""
     out, into = pair
     profile, size, tag = PROFILES[0]
-    fanout = Fanout(out.fileno(), Counters())
+    fanout = fanout_of(half, out.fileno(), Counters())
     packets = Track("h264").append_unit(picture(10))
     keys = [session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND) for _ in range(2)]
     reader = session(profile, size, pylibsrtp.Policy.SSRC_ANY_INBOUND)

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hub.media.peer import udp
 from hub.media.peer.counters import Counters
-from hub.media.peer.fanout import Fanout, Repair
+from hub.media.peer.fanout import Repair
 from hub.media.peer.sender import Phase, Sender
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.extension import PLAIN, layout
@@ -25,6 +25,7 @@ from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.sendlog import SendLog
 from hub.media.rtp.track import Packet, Track
 from hub.media.rtp.unit import AccessUnit
+from tests.unit.media.halves import NATIVE, both_halves, fanout_of
 
 SPS, PPS = b"\x67\x42\xe0\x1f\x01", b"\x68\xce\x01"
 LAYOUTS = {
@@ -40,7 +41,9 @@ NOWHERE = b"\x02\x00" + bytes(14)  # the descriptor is -1: every send fails, and
 class Libsrtp:
     """What libsrtp knows of one sender: its packet index (srtp_index_guess), and here every plaintext as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, tag: int = 16) -> None:
+        self.tag = tag
+        self.handle = udp.ffi.new_handle(self)
         self.index: dict[int, int] = {}
         self.repairs: list[bytes] = []
         self.seen: dict[tuple[int, int, int], bytes] = {}
@@ -70,10 +73,19 @@ class Libsrtp:
         return rollover << 16 | seq
 
 
+def _protect(session: Any, slot: Any, length: Any) -> int:
+    keys = udp.ffi.from_handle(session)
+    keys.protect(bytes(udp.ffi.buffer(slot, length[0])))
+    length[0] += keys.tag
+    return 0
+
+
 class House:
     """A track with its viewers, and a clock to turn by hand."""
 
-    def __init__(self, codec: Any = "h264") -> None:
+    half = "python"  # unless told otherwise
+
+    def __init__(self, codec: Any = "h264", half: str = "") -> None:
         self.track = Track(codec)
         self.tracks = [self.track, Track(codec, self.track, 1)]
         self.now = 1_000_000
@@ -82,7 +94,7 @@ class House:
         self.senders: list[tuple[Sender, Libsrtp]] = []
         self.counters = Counters()
         self.asked = 0
-        fanout = Fanout(-1, self.counters, protect=self._protect, clock_us=self._clock)
+        fanout = fanout_of(half or self.half, -1, self.counters, protect=_protect, clock_us=self._clock)
         self.viewers = Viewers(
             self.tracks, fanout, self.counters, later=lambda _, call: self.turns.append(call), ask=self._ask
         )
@@ -94,16 +106,12 @@ class House:
     def _ask(self, layer: int) -> None:
         self.asked += 1
 
-    def _protect(self, srtp: Libsrtp, slot: Any, length: Any) -> int:
-        srtp.protect(bytes(udp.ffi.buffer(slot, length[0])))
-        return 0
-
     def join(self, first: int, tag: int = 16, payload_type: int = 96, kind: str = "plain") -> Libsrtp:
-        keys = Libsrtp()
+        keys = Libsrtp(tag)
         layout, varies = LAYOUTS[kind], LAYOUTS[kind].varies
         repair = Repair(97, self.track.rtx_ssrc, first) if varies else None
         sender = Sender(
-            keys, tag, payload_type, NOWHERE, Numbering(first),
+            keys.handle, tag, payload_type, NOWHERE, Numbering(first),
             layout=layout, log=SendLog() if layout.transport_at else None, repair=repair,
         )  # fmt: skip
         self.senders.append((sender, keys))
@@ -142,9 +150,11 @@ class House:
 class Camera(RuleBasedStateMachine):
     """A pull source: frames, restarts, jumps of its time, viewers that come, go, lose packets and pictures."""
 
+    half = "python"
+
     def __init__(self) -> None:
         super().__init__()
-        self.house = House()
+        self.house = House(half=self.half)
         self.pts = 0
 
     @rule(key=st.booleans(), sizes=st.lists(st.integers(1, 6_000), min_size=1, max_size=3), step=st.integers(1, 9_000))
@@ -242,6 +252,17 @@ TestCamera = Camera.TestCase
 TestCamera.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 
+class NativeCamera(Camera):
+    """The same with the native half."""
+
+    half = "native"
+
+
+TestNativeCamera = NATIVE(NativeCamera.TestCase)
+TestNativeCamera.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+@both_halves
 @given(
     losses=st.sets(st.integers(0, 400)),
     late=st.sets(st.integers(0, 400)),
@@ -253,9 +274,16 @@ TestCamera.settings = settings(max_examples=40, stateful_step_count=40, deadline
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_publisher_with_loss_disorder_and_successors_never_repeats_a_number(
-    losses: set[int], late: set[int], twice: set[int], changes: set[int], joins: dict[int, int], start: int, batch: int
+    losses: set[int],
+    late: set[int],
+    twice: set[int],
+    changes: set[int],
+    joins: dict[int, int],
+    start: int,
+    batch: int,
+    half: str,
 ) -> None:
-    house = House("vp8")
+    house = House("vp8", half)
     ssrc, waiting, packets = 1, [], []
     for i in range(400):
         if i in changes:
@@ -291,6 +319,7 @@ def _stamps(keys: Libsrtp) -> list[tuple[int, int]]:
     return [struct.unpack_from("!HI", plain, 2) for plain in keys.order]
 
 
+@both_halves
 @given(
     gops=st.lists(st.integers(1, 60), min_size=1, max_size=5),
     join_at=st.integers(0, 100),
@@ -299,9 +328,9 @@ def _stamps(keys: Libsrtp) -> list[tuple[int, int]]:
 )
 @settings(max_examples=60, deadline=None)
 def test_a_viewers_numbers_have_no_holes_and_its_time_never_goes_back(
-    gops: list[int], join_at: int, losses: set[int], restart_at: int
+    gops: list[int], join_at: int, losses: set[int], restart_at: int, half: str
 ) -> None:
-    house, keys, at = House(), None, 0
+    house, keys, at = House(half=half), None, 0
     for gop in gops:
         for i in range(gop):
             if at == restart_at:
@@ -326,8 +355,9 @@ def test_a_viewers_numbers_have_no_holes_and_its_time_never_goes_back(
     assert house.senders[0][0].phase in (Phase.LIVE, Phase.WAITING)
 
 
-def test_a_lost_packet_is_sent_again_as_the_identical_plaintext() -> None:
-    house = House()
+@both_halves
+def test_a_lost_packet_is_sent_again_as_the_identical_plaintext(half: str) -> None:
+    house = House(half=half)
     for i in range(30):
         house.now += 40
         house.unit(i % 25 == 0, [4_000], i * 3_600)
@@ -341,8 +371,9 @@ def test_a_lost_packet_is_sent_again_as_the_identical_plaintext() -> None:
     assert (house.counters.retransmitted, house.counters.retransmit_missed) == (2, 1)
 
 
-def test_a_viewer_that_acknowledges_nothing_and_asks_for_everything_is_bounded() -> None:
-    house = House()
+@both_halves
+def test_a_viewer_that_acknowledges_nothing_and_asks_for_everything_is_bounded(half: str) -> None:
+    house = House(half=half)
     for i in range(200):
         house.now += 40
         house.unit(i == 0, [4_000], i * 3_600)
@@ -356,8 +387,9 @@ def test_a_viewer_that_acknowledges_nothing_and_asks_for_everything_is_bounded()
     assert len(keys.order) - before <= 500
 
 
-def test_pictures_lost_in_a_row_are_answered_once_a_second() -> None:
-    house = House()
+@both_halves
+def test_pictures_lost_in_a_row_are_answered_once_a_second(half: str) -> None:
+    house = House(half=half)
     house.unit(True, [4_000], 0)
     keys = house.join(1)
     before = len(keys.order)
@@ -367,8 +399,9 @@ def test_pictures_lost_in_a_row_are_answered_once_a_second() -> None:
     assert len(keys.order) == 2 * before
 
 
-def test_a_lost_packet_of_a_viewer_with_new_numbers_in_each_datagram_goes_by_retransmission_only() -> None:
-    house = House()
+@both_halves
+def test_a_lost_packet_of_a_viewer_with_new_numbers_in_each_datagram_goes_by_retransmission_only(half: str) -> None:
+    house = House(half=half)
     for i in range(30):
         house.now += 40
         house.unit(i % 25 == 0, [4_000], i * 3_600)
@@ -390,8 +423,9 @@ def test_a_lost_packet_of_a_viewer_with_new_numbers_in_each_datagram_goes_by_ret
         assert again[12 + block :] == struct.pack("!H", 502) + lost[12 + block :]
 
 
-def test_a_viewer_whose_packets_vary_and_who_took_no_retransmissions_is_sent_nothing_again() -> None:
-    house = House()
+@both_halves
+def test_a_viewer_whose_packets_vary_and_who_took_no_retransmissions_is_sent_nothing_again(half: str) -> None:
+    house = House(half=half)
     for i in range(30):
         house.now += 40
         house.unit(i % 25 == 0, [4_000], i * 3_600)
@@ -404,8 +438,9 @@ def test_a_viewer_whose_packets_vary_and_who_took_no_retransmissions_is_sent_not
     assert (len(keys.order), house.counters.retransmit_missed) == (before, 1)
 
 
-def test_a_large_key_frame_leaves_in_portions_and_whole() -> None:
-    house = House()
+@both_halves
+def test_a_large_key_frame_leaves_in_portions_and_whole(half: str) -> None:
+    house = House(half=half)
     house.unit(True, [1_000], 0)
     keys = house.join(1)
     house.now += 40
@@ -424,9 +459,11 @@ def test_a_large_key_frame_leaves_in_portions_and_whole() -> None:
 class Simulcast(RuleBasedStateMachine):
     """A VP8 publisher with two layers of three temporal layers each, and viewers whose tiles and paths change."""
 
+    half = "python"
+
     def __init__(self) -> None:
         super().__init__()
-        self.house = House("vp8")
+        self.house = House("vp8", self.half)
         self.frames = [0, 0]
         self.seqs = [65_000, 30_000]
         self.held: list[tuple[int, RtpPacket]] = []
@@ -525,3 +562,13 @@ class Simulcast(RuleBasedStateMachine):
 
 TestSimulcast = Simulcast.TestCase
 TestSimulcast.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+
+
+class NativeSimulcast(Simulcast):
+    """The same with the native half."""
+
+    half = "native"
+
+
+TestNativeSimulcast = NATIVE(NativeSimulcast.TestCase)
+TestNativeSimulcast.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)

@@ -10,7 +10,13 @@ import pytest
 from hub.media.peer.sender import Phase
 from hub.media.peer.viewers import STANDING_MS
 from hub.media.rtp.packet import RtpPacket
+from tests.unit.media.halves import BOTH
 from tests.unit.media.test_no_plaintext_twice import House, Libsrtp
+
+
+@pytest.fixture(autouse=True, params=BOTH)
+def _each_half(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(House, "half", request.param)
 
 
 def numbers(keys: Libsrtp) -> list[int]:

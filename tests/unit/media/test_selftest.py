@@ -21,3 +21,9 @@ def test_a_changed_pylibsrtp_is_named_in_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Session, "unprotect", lambda self, data: b"something else")
     with pytest.raises(RuntimeError, match=r"^pylibsrtp .* is not as expected"):
         selftest.check()
+
+
+def test_another_kind_of_srtp_protect_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "_PROTECT", "of the next version")
+    with pytest.raises(RuntimeError, match=r"^pylibsrtp .* has another srtp_protect: install the versions"):
+        selftest.check()

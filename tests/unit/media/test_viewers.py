@@ -3,9 +3,12 @@
 import itertools
 import struct
 
+import pytest
+
 from hub.media.peer.sender import Phase
 from hub.media.rtp import rtcp
 from hub.media.rtp.packet import RtpPacket
+from tests.unit.media.halves import BOTH
 from tests.unit.media.test_no_plaintext_twice import House, Libsrtp
 
 
@@ -31,6 +34,11 @@ class Vp8:
 
     def give(self, layer: int, packet: RtpPacket) -> None:
         self.house.give(self.house.tracks[layer].append_rtp([packet], self.house.now))
+
+
+@pytest.fixture(autouse=True, params=BOTH)
+def _each_half(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(House, "half", request.param)
 
 
 def numbers(keys: Libsrtp) -> list[int]:

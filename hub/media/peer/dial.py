@@ -1,0 +1,320 @@
+"""A session that we open at another relay: to watch a stream of its (WHEP), or to publish one of ours there (WHIP).
+
+Each has a socket of its own: the other side tells its sessions apart by where they come from. We control ICE, open
+DTLS, and are otherwise what a viewer or a publisher of ours is: the same sessions, histories and reports.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, TypeAlias
+
+import structlog
+from aiortc.rtcdtlstransport import RTCCertificate
+
+from hub.domain.clock import Clock
+from hub.domain.ids import new_id
+from hub.media.peer import udp
+from hub.media.peer.counters import Counters
+from hub.media.peer.demux import Demux, Directory
+from hub.media.peer.dtls import Dtls
+from hub.media.peer.fanout import Fanout
+from hub.media.peer.negotiate import Wanted, outgoing
+from hub.media.peer.publication import Publication
+from hub.media.peer.publisher import Publisher, Terms
+from hub.media.peer.server import steady
+from hub.media.peer.session import Session, State
+from hub.media.peer.viewers import Viewers
+from hub.media.rtp.track import Track
+from hub.media.rtp.unit import CLOCK_RATE, KIND_OF, Codec, Kind
+from signaling.ice import Credentials
+from signaling.ice_dial import IceDialing
+from signaling.sdp import Format, SdpError
+from signaling.whip import LEVEL, MID, TRANSPORT, Section
+from signaling.whip_dial import Asked, Said, read_answer, write_offer
+
+TICK_S: Final = 0.02
+HANDSHAKE_S: Final = 5.0
+CONSENT_MS: Final = 2_400  # eight checks without an answer: the relay is dead, or the way to it
+GOODBYE_S: Final = 1.0
+
+log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the other relay said to our offer. ``asks``: it can be asked for key frames."""
+
+    sdp: str
+    asks: bool = True
+
+
+Post: TypeAlias = Callable[[str], Awaitable[Reply]]
+"""Takes our offer to the other relay."""
+
+
+class DialFailed(Exception):
+    """There is no session: the answer cannot be used, nobody answers at its addresses, or the handshake fails."""
+
+
+_TYPES: Final[dict[Codec, tuple[int, int | None]]] = {
+    "h264": (96, 97), "vp8": (98, 99), "h265": (100, 101), "opus": (111, None), "pcma": (8, None), "pcmu": (0, None),
+}  # fmt: skip
+_FMTP: Final[dict[Codec, str]] = {
+    "h264": "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+    "opus": "minptime=10;useinbandfec=1;stereo=1",
+}
+_REPLIES: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
+_IDS: Final[dict[Kind, dict[str, int]]] = {"video": {MID: 4, TRANSPORT: 3}, "audio": {LEVEL: 1, MID: 4, TRANSPORT: 3}}
+_VIDEO: Final[tuple[Codec, ...]] = ("h264", "h265", "vp8")
+_AUDIO: Final[tuple[Codec, ...]] = ("opus", "pcma", "pcmu")
+
+
+def _formats(codec: Codec) -> list[Format]:
+    """A codec and what repeats it, by payload types of ours."""
+    pt, rtx = _TYPES[codec]
+    rate, channels = CLOCK_RATE[codec], 2 if codec == "opus" else 1
+    found = [Format(pt, codec, rate, channels, _FMTP.get(codec, ""), _REPLIES)]
+    return found if rtx is None else [*found, Format(rtx, "rtx", rate, 1, f"apt={pt}", ())]
+
+
+def to_watch() -> list[Asked]:
+    """Sections for everything that a stream of ours may hold."""
+    return [_received("video", _VIDEO), _received("audio", _AUDIO)]
+
+
+def _received(kind: Kind, codecs: Sequence[Codec]) -> Asked:
+    return Asked(kind, "recvonly", [format for codec in codecs for format in _formats(codec)], _IDS[kind])
+
+
+def to_publish(tracks: Sequence[Track]) -> list[Asked]:
+    """A section for each track."""
+    return [
+        Asked(
+            track.kind, "sendonly", _formats(track.codec), _IDS[track.kind], track.ssrc,
+            track.rtx_ssrc if track.kind == "video" else None,
+        )
+        for track in tracks
+    ]  # fmt: skip
+
+
+def terms_of(said: Said) -> Terms:
+    """What the other side sends us. Raises DialFailed when that is nothing we know."""
+    codecs: dict[int, Codec] = {}
+    repairs: dict[int, int] = {}
+    pairs: dict[int, int] = {}
+    ids: dict[str, int] = {}
+    for section in said.sections:
+        if not section.usable or section.direction != "sendonly":
+            continue
+        for format in section.formats:
+            codec = next((codec for codec, types in _TYPES.items() if types[0] == format.payload_type), None)
+            if codec is None or codec != format.encoding:
+                continue
+            codecs[format.payload_type] = codec
+            if (rtx := section.rtx(format)) is not None:
+                repairs[rtx] = format.payload_type
+        pairs |= section.repairs
+        ids |= {name: id for name, id in section.extensions.items() if name in _IDS["audio"]}
+    if not codecs:
+        raise DialFailed("the answer sends nothing that we know")
+    return Terms(codecs, repairs, pairs, transport=ids.get(TRANSPORT, 0), level=ids.get(LEVEL, 0))
+
+
+class Dialed:
+    """One such session; ``watching`` and ``publishing`` make it. ``failed`` waits for its end."""
+
+    def __init__(self, stream: Publication, said: Said, near: str, local: Credentials, clock: Clock) -> None:
+        """``near`` is a further address to try, with the answer's port: that of the other relay's internal HTTP.
+
+        Raises DialFailed.
+        """
+        self._clock = clock
+        self.totals = Counters()
+        self._sock = _bind()
+        fd = self._sock.fileno()
+        remote = Credentials(said.ufrag, said.pwd)
+        ice = IceDialing.to(local, remote, _targets(said, near, self._sock.family), clock())
+        if not ice.targets:
+            self._sock.close()
+            raise DialFailed("no address of the answer can be reached from here")
+        self.ice = ice
+        self._directory = Directory()
+        self._demux = Demux(fd, self._directory, self.totals, clock)
+        self._fanout = Fanout(fd, self.totals)
+        self._viewers: list[tuple[Kind, Viewers]] = []
+        self._stream = stream
+        self.session = Session(
+            new_id("leg", now_ms=clock()), stream, owner="", label="", ice=ice,
+            dtls=Dtls(_certificate(), self._send, active=True), fingerprints=said.fingerprints, clock=clock,
+            counters=self.totals, on_end=None,
+        )  # fmt: skip
+        self.session.early = []
+        self._directory.add(self.session)
+        for path in ice.targets:
+            self._directory.paths[path] = self.session
+
+    def _send(self, data: bytes) -> None:
+        if self.ice.selected is not None and udp.send(self._sock.fileno(), data, self.ice.selected):
+            self.totals.send_errors += 1
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connect and stay connected within the block. Raises DialFailed."""
+        loop, session = asyncio.get_running_loop(), self.session
+        live = asyncio.Event()
+
+        def on_live(_: Session) -> None:
+            self._attach()
+            self._demux.replay(session)
+            live.set()
+
+        loop.add_reader(self._sock, self._demux.readable)
+        life = asyncio.create_task(session.run(HANDSHAKE_S, on_live), name=f"{session.id}/life")
+        ticks = asyncio.create_task(self._tick(), name=f"{session.id}/tick")
+        waiting = asyncio.create_task(live.wait(), name=f"{session.id}/live")
+        try:
+            await asyncio.wait((life, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if not live.is_set():
+                raise DialFailed(f"no session came about: {session.reason}")
+            yield
+        finally:
+            session.finish("left")
+            for task in (waiting, ticks):
+                task.cancel()
+            await asyncio.gather(life, waiting, ticks, return_exceptions=True)
+            await self._close()
+
+    def _attach(self) -> None:
+        """A publisher's tracks begin to flow."""
+        session, path = self.session, self.ice.selected
+        assert path is not None  # DTLS ran over it
+        later = asyncio.get_running_loop().call_later
+        for wanted in session.wanted:
+            tracks = self._stream.layers(wanted.kind)
+            viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=self._stream.request_keyframe)
+            self._viewers.append((wanted.kind, viewers))
+            self._stream.listen(wanted.kind, viewers.packets)
+            session.attach(self._stream, wanted, viewers, path)
+
+    async def _close(self) -> None:
+        for kind, viewers in self._viewers:
+            self._stream.unlisten(kind, viewers.packets)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await self.session.close()
+        self._directory.remove(self.session)
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+    async def _tick(self) -> None:
+        """Checks, reports, NACKs and consent."""
+        session = self.session
+        while not session.finished.is_set():
+            now = self._clock()
+            for path, data in self.ice.checks(now):
+                if udp.send(self._sock.fileno(), data, path):
+                    self.totals.send_errors += 1
+            try:
+                session.tick(now)
+            except Exception:
+                self.totals.internal_errors += 1
+                log.exception("leg.tick", session=session.id)
+            if session.state is State.LIVE and now - self.ice.heard_at > CONSENT_MS:
+                session.finish("consent.lost")
+            await asyncio.sleep(TICK_S)
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    stream: Publication, post: Post, *, near: str, clock: Clock, on_changed: Callable[[], None] = lambda: None
+) -> AsyncIterator[Dialed]:
+    """Watch the other relay's stream; what it sends is published on ``stream`` under its own numbers and times.
+
+    ``on_changed`` is called when the codecs are others than the stream had: its viewers have to come again.
+    Raises DialFailed, and what ``post`` raises.
+    """
+    clock = steady(clock)
+    local, reply, said = await _agree(to_watch(), post, stream.id)
+    terms = terms_of(said)
+    dialed = Dialed(stream, said, near, local, clock)
+    ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+    publisher = Publisher(stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
+    dialed.session.publisher = publisher
+    if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, asks=reply.asks):
+        on_changed()
+    try:
+        async with dialed.running():
+            yield dialed
+    finally:
+        publisher.retired = True
+        stream.unpublish(publisher.request_keyframe)
+
+
+@contextlib.asynccontextmanager
+async def publishing(stream: Publication, post: Post, *, near: str, clock: Clock) -> AsyncIterator[Dialed]:
+    """Publish a stream of ours at the other relay. Raises DialFailed, and what ``post`` raises."""
+    clock = steady(clock)
+    tracks = list(stream.tracks.values())
+    if not tracks:
+        raise DialFailed("there is nothing to publish yet")
+    local, _, said = await _agree(to_publish(tracks), post, stream.id)
+    wanted = [
+        found
+        for section in said.sections
+        if section.usable and section.direction == "recvonly" and section.index < len(tracks)
+        if (found := _sent(section, tracks[section.index])) is not None
+    ]
+    if not wanted:
+        raise DialFailed("the answer takes nothing of the stream")
+    dialed = Dialed(stream, said, near, local, clock)
+    dialed.session.wanted = wanted
+    async with dialed.running():
+        yield dialed
+
+
+async def _agree(asked: Sequence[Asked], post: Post, name: str) -> tuple[Credentials, Reply, Said]:
+    local = Credentials.random()
+    print_ = next(f for f in _certificate().getFingerprints() if f.algorithm == "sha-256")
+    offer = write_offer(
+        local.ufrag, local.pwd, (print_.algorithm, print_.value), secrets.randbits(62), asked, name=name
+    )
+    reply = await post(offer)
+    try:
+        return local, reply, read_answer(reply.sdp)
+    except (SdpError, ValueError, IndexError) as error:
+        raise DialFailed(f"the answer cannot be used: {error}"[:200]) from None
+
+
+def _sent(section: Section, track: Track) -> Wanted | None:
+    """How a track of ours leaves by an accepted section; ``None`` when its codec was not taken."""
+    if (format := section.choose(track.codec)) is None:
+        return None
+    return outgoing(section, format, KIND_OF[track.codec], track)[0]
+
+
+def _targets(said: Said, near: str, family: int) -> list[bytes]:
+    """Addresses to try: where its internal HTTP answers first, then what it announces to everybody."""
+    found: list[bytes] = []
+    for address, port in ((near, said.candidates[0][1]), *said.candidates):
+        with contextlib.suppress(ValueError):
+            found.append(udp.path_of(address, port, family))
+    return list(dict.fromkeys(found))
+
+
+def _bind() -> socket.socket:
+    """A socket of ours, for both families where the machine has both. Raises DialFailed."""
+    for host in ("::", "0.0.0.0"):  # noqa: S104 - which interface leads there only the kernel knows
+        with contextlib.suppress(OSError):
+            return udp.bind(host, 0)
+    raise DialFailed("this machine gives no UDP socket")
+
+
+@cache
+def _certificate() -> RTCCertificate:
+    """One for all legs of this process."""
+    return RTCCertificate.generateCertificate()
