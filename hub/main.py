@@ -50,7 +50,7 @@ def children(settings: Settings, tls: Tls | None) -> list[Child]:
     secure = ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)] if tls else []
     result = [
         Child("api", [*hub, "api", *secure], environment),
-        Child("relay", [*hub, "relay"], environment),
+        *relay_children([*hub, "relay"], settings),
         Child("vision", [*hub, "vision"], environment),
     ]
     if settings.demo:
@@ -58,6 +58,18 @@ def children(settings: Settings, tls: Tls | None) -> list[Child]:
     if not settings.redis_url:
         result.insert(0, Child("redis", redis_server.command(settings)))
     return result
+
+
+def relay_children(command: list[str], settings: Settings) -> list[Child]:
+    """A process a relay, each with a media port of its own."""
+    found = []
+    for n in range(settings.relays):
+        name = "relay" if n == 0 else f"relay-{n + 1}"
+        port = settings.media_ports[n]
+        found.append(
+            Child(name, [*command, "--log-as", name], settings.environ() | {"SHARPEYES_MEDIA_PORT": str(port)})
+        )
+    return found
 
 
 async def serve(settings: Settings, tls: Tls | None, announce: Callable[[float], None]) -> None:
@@ -126,7 +138,9 @@ def check_ports(settings: Settings) -> None:
     media = settings.media_host or settings.host
     wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
     wanted += [
-        (media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        (media, port, kind, "SHARPEYES_MEDIA_PORT")
+        for port in settings.media_ports
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
     ]
     if settings.demo:
         wanted.append(("127.0.0.1", settings.rtsp_port, socket.SOCK_STREAM, "SHARPEYES_DEMO_RTSP_PORT"))
@@ -168,7 +182,9 @@ async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce
 
 
 async def _all_there(settings: Settings, client: httpx.AsyncClient, url: str, redis: "Redis") -> bool:
-    return await _answers(client, url) and bool(await registry.nodes(redis, "relay")) and await _cameras(settings)
+    if not await _answers(client, url) or len(await registry.nodes(redis, "relay")) < settings.relays:
+        return False
+    return await _cameras(settings)
 
 
 async def _cameras(settings: Settings) -> bool:
