@@ -55,7 +55,10 @@ class SendLog:
             if begin >= last:
                 break
             part = arrivals.times[max(begin - first, 0) : begin + count - first]
-            came = [at for at in part if at is not None]
-            at_us = max(came) * TICK_US if came else None
-            found.append(Burst(sent_us, at_us, len(part), len(part) - len(came), octets * len(came) // count))
+            size = len(part)
+            if None in part:
+                part = [at for at in part if at is not None]
+            came = len(part)
+            at_us = max(part) * TICK_US if came else None  # type: ignore[type-var]  # None is not in it any more
+            found.append(Burst(sent_us, at_us, size, size - came, octets * came // count))
         return found
