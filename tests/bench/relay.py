@@ -22,7 +22,7 @@ from hub.demo.rtsp_camera import CameraFile
 from hub.demo.rtsp_server import RtspServer
 from tests.bench import rivals
 from tests.bench.common import arguments, percentile, show
-from tests.bench.light_client import LightViewer
+from tests.bench.load_client import LoadViewer
 from tests.bench.relay_link import Relay
 from tests.bench.relay_process import WARM, film
 from tests.unit.media.halves import missing
@@ -37,9 +37,9 @@ GOALS: Final = {
 STREAMS: Final = 16
 
 
-async def join(relay: Relay, viewers: int, streams: Sequence[str], *, full: bool = True) -> list[LightViewer]:
+async def join(relay: Relay, viewers: int, streams: Sequence[str], *, full: bool = True) -> list[LoadViewer]:
     """So many viewers, spread over the streams, some at a time; back when each has a picture."""
-    joined: list[LightViewer] = []
+    joined: list[LoadViewer] = []
     at_once = asyncio.Semaphore(8)
 
     async def one(stream: str) -> None:
@@ -68,7 +68,7 @@ async def cost(
     return (after["cpu"] - before["cpu"]) / sent * 1e6, (have - had) / sent
 
 
-async def leave(viewers: Sequence[LightViewer]) -> None:
+async def leave(viewers: Sequence[LoadViewer]) -> None:
     """Close them all."""
     for viewer in viewers:
         await viewer.close()
@@ -105,9 +105,7 @@ async def costs(figures: dict[str, float], half: str, *, quick: bool) -> None:
 async def latency(relay: Relay, viewers: int, seconds: float) -> float:
     """From the access unit's publication to the kernel's taking in the last packet of its frame, p99 in ms."""
     joined = await join(relay, viewers - 5, (WARM,))
-    watched = []
-    for _ in range(5):  # all come last in their group: nobody is served later
-        watched.append(await relay.viewer(WARM, full=True, timed=True))
+    watched = [await relay.viewer(WARM, full=True, timed=True) for _ in range(5)]  # the last: nobody is served later
     for viewer in watched:
         await viewer.seen.wait()
     await asyncio.sleep(1.0)

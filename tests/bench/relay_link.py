@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.bench.light_client import LightViewer
+from tests.bench.load_client import LoadViewer
 
 
 class Relay:
@@ -54,9 +54,9 @@ class Relay:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def viewer(self, stream: str, *, full: bool = False, timed: bool = False) -> LightViewer:
+    async def viewer(self, stream: str, *, full: bool = False, timed: bool = False) -> LoadViewer:
         """A viewer of one stream, connected; ``full``: with RTX, mid, times and transport-cc, as a browser asks."""
-        viewer = LightViewer(full=full, timed=timed)
+        viewer = LoadViewer(full=full, timed=timed)
 
         async def post(sdp: str) -> str:
             return str((await self.ask("whep", stream=stream, sdp=sdp))["sdp"])
