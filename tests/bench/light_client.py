@@ -75,7 +75,7 @@ class LightViewer:
         self._buffer = bytearray(2_048)
         self._peer: Any = ("127.0.0.1", 0)
         self._key = (b"", "")
-        self._began = 0.0
+        self.began = 0.0
         self._keyed = False
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,7 +87,7 @@ class LightViewer:
 
     async def join(self, post: Post) -> None:
         """Offer, connect, and keep receiving until ``close``."""
-        self._began = time.perf_counter()
+        self.began = time.perf_counter()
         answer = self.answer = await post(offer(self._ufrag, self._pwd, full=self._full))
         candidate = self._candidate(answer)
         ssrc = re.search(r"a=ssrc:(\d+) ", answer)
@@ -220,7 +220,7 @@ class LightViewer:
             return
         self._keyed = self._keyed or begins_keyframe(packet.payload)
         if self._keyed and packet.marker:
-            self.first_frame_s = time.perf_counter() - self._began
+            self.first_frame_s = time.perf_counter() - self.began
             self.seen.set()
 
 

@@ -55,7 +55,7 @@ class LoadViewer(LightViewer):
 
     async def take(self, offer: str) -> str:
         """The answer to a server's offer; ``secure`` goes on once that server has it."""
-        self._began = time.perf_counter()
+        self.began = time.perf_counter()
         self._peer = (self._host, 0)
         self._know(offer)
         await self._open()

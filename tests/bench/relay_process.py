@@ -20,6 +20,7 @@ from hub.domain.clock import system_clock
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
 from hub.media.peer.server import PeerServer
+from hub.media.rtp.track import HISTORY
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.opening import open_source
 from hub.media.stream import Stream
@@ -74,6 +75,13 @@ class Bench:
                 return {}
             case "published":
                 return {"frames": list(self._published[request["stream"]])}
+            case "fill":  # the history, so that it grows no more
+                stream, i = self._streams[request["stream"]], 0
+                while stream.tracks["video"].head < HISTORY:
+                    data, key = film()[i % len(film())]
+                    stream.publish(AccessUnit("video", "h264", data, i * 90_000 // FPS, key, system_clock()))
+                    i += 1
+                return {}
             case "memory":
                 return {"kib": memory_kib()}
             case "cold":
