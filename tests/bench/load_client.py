@@ -18,7 +18,7 @@ from tests.bench.light_client import _CERTIFICATE, TRANSPORT, LightViewer, _valu
 SO_TIMESTAMPNS: Final = 35
 
 
-def answer(offer: str, ufrag: str, pwd: str) -> str:
+def answer(offer: str, ufrag: str, pwd: str, address: tuple[str, int]) -> str:
     """To a server that offers (Janus): its H.264 with NACK and nothing more. A lite agent, so the server checks."""
     print_ = next(f for f in _CERTIFICATE.getFingerprints() if f.algorithm == "sha-256")
     kind = re.search(r"a=rtpmap:(\d+) H264/90000", offer, re.IGNORECASE)
@@ -30,7 +30,8 @@ def answer(offer: str, ufrag: str, pwd: str) -> str:
             "a=ice-lite", f"m=video 9 UDP/TLS/RTP/SAVPF {kind[1]}", "c=IN IP4 0.0.0.0", f"a=mid:{mid}", "a=recvonly",
             "a=rtcp-mux", f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{pwd}", f"a=fingerprint:sha-256 {print_.value}",
             "a=setup:active", f"a=rtpmap:{kind[1]} H264/90000", f"a=rtcp-fb:{kind[1]} nack",
-            f"a=rtcp-fb:{kind[1]} nack pli", "",
+            f"a=rtcp-fb:{kind[1]} nack pli", f"a=candidate:1 1 udp 2130706431 {address[0]} {address[1]} typ host",
+            "a=end-of-candidates", "",
         ]
     )  # fmt: skip
 
@@ -59,16 +60,12 @@ class LoadViewer(LightViewer):
         self._peer = (self._host, 0)
         self._know(offer)
         await self._open()
-        return answer(offer, self._ufrag, self._pwd)
+        host, port = self._sock.getsockname()[:2]
+        return answer(offer, self._ufrag, self._pwd, (host, port))
 
     async def secure(self, offer: str) -> None:
         """Go on after ``take``."""
         await self._secure(offer)
-
-    def address(self) -> tuple[str, int]:
-        """Our own."""
-        host, port = self._sock.getsockname()[:2]
-        return str(host), int(port)
 
     def _know(self, said: str) -> None:
         super()._know(said)
