@@ -133,13 +133,13 @@ def read_offer(text: str) -> Offer:
         sections.append(
             Section(
                 index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable,
-                _extensions(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
+                extensions_of(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
             )
         )  # fmt: skip
     return Offer(ufrag, pwd, prints, tuple(sections))
 
 
-def _extensions(media: Media) -> dict[str, int]:
+def extensions_of(media: Media) -> dict[str, int]:
     """What we know of the section's header extensions; ids above 14 would need the two-byte form."""
     offered = media.extensions()
     ids = {name: offered[uri] for name, uri in EXTENSIONS.items() if uri in offered}
@@ -180,10 +180,13 @@ def read_fragment(text: str) -> str | None:
 def write_fragment(local: Local, mid: str) -> str:
     """Our side of an ICE restart (RFC 9725 §4.3.2)."""
     lines = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}"]
-    return "\r\n".join(["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *_candidates(local), ""])
+    return "\r\n".join(
+        ["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *candidate_lines(local), ""]
+    )
 
 
-def _candidates(local: Local) -> list[str]:
+def candidate_lines(local: Local) -> list[str]:
+    """Every candidate of ours, and that there are no more."""
     lines = [
         f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
         for n, ip in enumerate(local.addresses, 1)
@@ -216,7 +219,7 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     replies = (*(_FEEDBACK if track.repeats else _FEEDBACK[1:]), *track.feedback)
     lines += [f"a=rtcp-fb:{pt} {kind}" for kind in replies if kind in fmt.feedback]
     lines += _extras(track, pt) + _sources(track, local, section.kind)
-    return lines + _candidates(local)
+    return lines + candidate_lines(local)
 
 
 def _extras(track: Track, pt: int) -> list[str]:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from hub.api.app import BackgroundTask
 from hub.api.fanout import Fanout
 from hub.bus import registry
+from hub.bus.gateway_client import Gateways
 from hub.bus.relay_wire import NodeInfo
 from hub.bus.relays import Relays
 from hub.services.attendance import Attendance
+from hub.services.camera_control import CameraControl
 from hub.services.context import Context
+from hub.services.gateways import GatewayBook
 from hub.services.media import Media
 from hub.services.placements import Placements
 from hub.services.presence import Presence
@@ -28,13 +31,15 @@ class Live:
     reports: Reports
     attendance: Attendance
     relays: Relays
+    gateways: GatewayBook
+    control: CameraControl
     node: str
     ctx: Context
 
     @property
     def parts(self) -> tuple[object, ...]:
         """What routes ask for by class."""
-        return (self.fanout, self.media, self.placements)
+        return (self.fanout, self.media, self.placements, self.gateways, self.control)
 
     @property
     def tasks(self) -> tuple[BackgroundTask, ...]:
@@ -42,6 +47,7 @@ class Live:
         return (
             BackgroundTask("live/fanout", self.fanout.run),
             BackgroundTask("live/placements", self.placements.run),
+            BackgroundTask("live/gateways", self.gateways.run),
             BackgroundTask("live/reports", self.reports.run),
             BackgroundTask("live/attendance", self.attendance.run),
             BackgroundTask("live/heartbeat", self._heartbeat),
@@ -58,13 +64,15 @@ class Live:
         await registry.heartbeat(redis, describe)
 
     async def close(self) -> None:
-        """Close the connections to the relays."""
+        """Close the connections to relays and gateways."""
         await self.relays.close()
+        await self.gateways.client.close()
 
 
 def make_live(ctx: Context, *, token: str, node: str) -> Live:
     """Put it together. ``token`` is the installation's internal token, ``node`` this process's name."""
     relays = Relays(token)
+    book_of_gateways = GatewayBook(ctx, Gateways(token))
     book = StreamBook(ctx.clock)
     presence = Presence(node, ctx.clock)
     placements = Placements(ctx, relays, book)
@@ -75,9 +83,11 @@ def make_live(ctx: Context, *, token: str, node: str) -> Live:
         fanout=Fanout(ctx, media, book, presence),
         media=media,
         placements=placements,
-        reports=Reports(ctx, media, token, node=node),
+        reports=Reports(ctx, media, token, node=node, gateways=book_of_gateways, placements=placements),
         attendance=Attendance(ctx, media, presence),
         relays=relays,
+        gateways=book_of_gateways,
+        control=CameraControl(ctx, book_of_gateways),
         node=node,
         ctx=ctx,
     )

@@ -12,6 +12,7 @@ from hub.domain.ids import (
     AlertId,
     CameraId,
     ConferenceId,
+    GbId,
     Id,
     IncidentId,
     MemberId,
@@ -33,6 +34,7 @@ Severity = Literal["critical", "major", "minor", "info"]
 UnitKind = Literal["city", "town", "village", "department"]
 CameraState = Literal["idle", "connecting", "live", "frozen", "failed"]
 RuleKind = Literal["crowd", "intrusion"]
+AlertKind = Literal["crowd", "intrusion", "device_alarm"]
 AlertState = Literal["active", "acknowledged", "dismissed"]
 OrderState = Literal["issued", "delivered", "signed", "feedback", "returned", "reviewed", "closed"]
 RunState = Literal["planned", "running", "ended"]
@@ -150,6 +152,8 @@ class Camera(Reply):
     height: int | None
     viewers: int
     watched: bool  # a rule looks at it
+    device: GbId | None = None  # its GB/T 28181 device
+    ptz: int = 0  # PTZType of GB/T 28181: 1 dome, 2 half dome, 3 fixed, 4 remote-controlled, 5-7 of 2022; 0 not known
 
 
 class Cameras(Reply):
@@ -161,7 +165,7 @@ class Cameras(Reply):
 class Rule(Reply):
     id: RuleId
     camera: CameraId
-    kind: RuleKind
+    kind: AlertKind
     name: str
     severity: Severity
     enabled: bool
@@ -210,7 +214,7 @@ class Box(Reply):
 
 class Alert(Reply):
     id: AlertId
-    kind: RuleKind
+    kind: AlertKind
     camera: CameraId
     camera_name: str
     camera_name_en: str

@@ -72,6 +72,34 @@ def pictures(ctx: Context) -> Pictures:
     return Pictures(ctx.settings.data / "pictures")
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an alert is made of, whoever found it: a worker's rule, or the device itself."""
+
+    camera: CameraId
+    rule: RuleId
+    at: int
+    score: float
+    count: int
+    boxes: list[Any]
+    model: str
+    demonstration: bool
+
+
+def _finding(report: AnomalyReport) -> Finding:
+    boxes = [box.model_dump() for box in report.boxes]
+    return Finding(
+        report.camera,
+        report.rule,
+        report.at,
+        report.score,
+        report.count,
+        boxes,
+        report.model[:80],
+        report.demonstration,
+    )
+
+
 async def raise_alert(ctx: Context, report: AnomalyReport, picture: bytes | None) -> AlertId | None:
     """Take a worker's report; return the alert it became part of, None when its rule is gone or switched off.
 
@@ -82,16 +110,21 @@ async def raise_alert(ctx: Context, report: AnomalyReport, picture: bytes | None
     if picture is not None:
         inspect(picture)
         sha256 = await pictures(ctx).put(picture)
+    return await raise_finding(ctx, _finding(report), sha256)
+
+
+async def raise_finding(ctx: Context, finding: Finding, sha256: str | None = None) -> AlertId | None:
+    """The same for a finding; ``sha256`` names a picture that is kept already."""
     for _ in range(3):
         try:
             async with ctx.sessions.begin() as db:
-                return await _raise(ctx, db, report, sha256)
+                return await _raise(ctx, db, finding, sha256)
         except IntegrityError:
             continue  # another process raised it between our look and our insert
     return None
 
 
-async def _raise(ctx: Context, db: AsyncSession, report: AnomalyReport, sha256: str | None) -> AlertId | None:
+async def _raise(ctx: Context, db: AsyncSession, report: Finding, sha256: str | None) -> AlertId | None:
     rule = await cameras.rule(db, report.rule)
     camera = await cameras.camera(db, report.camera)
     if rule is None or camera is None or not rule.enabled or rule.camera != camera.id:
@@ -116,9 +149,9 @@ async def _raise(ctx: Context, db: AsyncSession, report: AnomalyReport, sha256: 
         last_at=report.at,
         state=AlertState.ACTIVE.value,
         reason="",
-        boxes=[box.model_dump() for box in report.boxes],
+        boxes=report.boxes,
         picture=sha256,
-        model=report.model[:80],
+        model=report.model,
         demonstration=report.demonstration,
         run=await duty.run_of_camera(db, camera.id),
     )
@@ -140,21 +173,21 @@ async def _raise(ctx: Context, db: AsyncSession, report: AnomalyReport, sha256: 
     return row.id
 
 
-def _continues(row: AlertRow, report: AnomalyReport, now: int) -> bool:
+def _continues(row: AlertRow, report: Finding, now: int) -> bool:
     """Whether a report tells nothing new: the alert is active, or was handled a moment ago and never paused."""
     if row.state == AlertState.ACTIVE or row.handled_at is None:
         return True
     return now - row.handled_at < REST_MS and report.at - row.last_at < PAUSE_MS
 
 
-def _fold(row: AlertRow, report: AnomalyReport, sha256: str | None) -> None:
+def _fold(row: AlertRow, report: Finding, sha256: str | None) -> None:
     row.repeats += 1
     row.last_at = report.at
     if row.state != AlertState.ACTIVE:
         return  # what was handled keeps the picture that it was handled by
     if sha256 is not None and (row.picture is None or (report.count, report.score) > (row.count, row.score)):
         row.picture, row.score, row.count = sha256, report.score, report.count
-        row.boxes = [box.model_dump() for box in report.boxes]
+        row.boxes = report.boxes
 
 
 async def list_alerts(

@@ -10,7 +10,7 @@ from hub.bus.relay_wire import StreamState
 from hub.domain import cursor
 from hub.domain.errors import Invalid, NotFound
 from hub.domain.events import CameraAdded, CameraRemoved
-from hub.domain.ids import CameraId, UnitId, new_id
+from hub.domain.ids import CameraId, GbId, UnitId, new_id
 from hub.domain.roles import Right
 from hub.domain.source_url import check_url
 from hub.domain.units import UnitTree
@@ -57,6 +57,8 @@ class CameraView:
     height: int | None
     viewers: int
     watched: bool
+    device: GbId | None = None
+    ptz: int = 0  # PTZType of GB/T 28181: 1 dome, 2 half dome, 3 fixed, 4 remote-controlled; 0 not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ def _view(row: CameraRow, units: UnitTree, actor: Actor, states: CameraStates, *
         height=state.height if state else None,
         viewers=state.viewers if state else 0,
         watched=watched,
+        device=row.device,
+        ptz=row.ptz,
     )
 
 

@@ -4,19 +4,29 @@ Reports come at least once, so taking one twice must change nothing.
 """
 
 import contextlib
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import httpx
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy.exc import OperationalError
 
+from hub.bus.gateway_wire import (
+    AlarmReport,
+    CascadeInvite,
+    CatalogReport,
+    DeviceInfoReport,
+    DeviceReport,
+    PositionReport,
+)
 from hub.bus.relay_wire import REPORTS_STREAM, AnomalyReport, SessionReport
 from hub.bus.streams import Entry, GroupReader
 from hub.domain.errors import Conflict, HubError, Invalid, NotFound
-from hub.services import alerts, conferences
+from hub.services import alerts, catalogs, conferences, device_alarms, platforms
 from hub.services.context import Context
+from hub.services.gateways import GatewayBook
 from hub.services.media import Media
+from hub.services.placements import Placements
 
 log: Final = structlog.get_logger(__name__)
 
@@ -24,15 +34,29 @@ GROUP: Final = "api"
 MAX_PICTURE_BYTES: Final = 8 * 2**20
 Taken = Literal["done", "dropped", "again"]
 
-_report: Final[TypeAdapter[AnomalyReport | SessionReport]] = TypeAdapter(AnomalyReport | SessionReport)
+FromGateway: TypeAlias = DeviceReport | DeviceInfoReport | CatalogReport | PositionReport | AlarmReport | CascadeInvite
+Report: TypeAlias = Annotated[AnomalyReport | SessionReport | FromGateway, Field(discriminator="type")]
+
+_report: Final[TypeAdapter[Report]] = TypeAdapter(Report)
 
 
 class Reports:
     """Takes reports off the stream, one after the other; one per api process, all of one group."""
 
-    def __init__(self, ctx: Context, media: Media, token: str, *, node: str) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        media: Media,
+        token: str,
+        *,
+        node: str,
+        gateways: GatewayBook,
+        placements: Placements,
+    ) -> None:
         self._ctx = ctx
         self._media = media
+        self._gateways = gateways
+        self._placements = placements
         self._token = token
         self._node = node
         self.counts: dict[Taken, int] = {"done": 0, "dropped": 0, "again": 0}
@@ -61,8 +85,10 @@ class Reports:
         try:
             if isinstance(report, AnomalyReport):
                 await self._anomaly(report, http)
-            else:
+            elif isinstance(report, SessionReport):
                 await self._session(report)
+            else:
+                await self._from_gateway(report)
         except OperationalError as error:
             log.warning("report.again", entry=entry.id, error=str(error.orig))
             return "again"
@@ -83,6 +109,21 @@ class Reports:
                 raise
             log.warning("report.picture_refused", camera=report.camera, error=error.id)
             await alerts.raise_alert(self._ctx, report, None)
+
+    async def _from_gateway(self, report: FromGateway) -> None:
+        match report:
+            case DeviceReport():
+                await catalogs.take_state(self._ctx, self._gateways, report)
+            case DeviceInfoReport():
+                await catalogs.take_info(self._ctx, report)
+            case CatalogReport():
+                await catalogs.take_catalog(self._ctx, report)
+            case PositionReport():
+                await catalogs.take_position(self._ctx, report)
+            case AlarmReport():
+                await device_alarms.take_alarm(self._ctx, report)
+            case CascadeInvite():
+                await platforms.answer_invite(self._ctx, self._gateways, self._placements, report)
 
     async def _session(self, report: SessionReport) -> None:
         if report.what == "ended":

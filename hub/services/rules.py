@@ -125,6 +125,8 @@ async def publish_rules(ctx: Context) -> None:
         rows = await store.rules(db, enabled=True)
     by_camera: dict[str, list[RuleSpec]] = {}
     for row in rows:
+        if row.kind == store.DEVICE_ALARM:
+            continue  # the device reports it
         try:
             spec = RuleSpec.model_validate({"id": row.id, "kind": row.kind, "params": row.params})
         except ValidationError:  # of a later version of the hub: one such row must not silence the others

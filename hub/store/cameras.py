@@ -1,12 +1,16 @@
 """Cameras and rules."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.domain.ids import CameraId, RuleId, UnitId
 from hub.store.tables import CameraRow, RuleRow
+
+DEVICE_ALARM: Final = "device_alarm"
+"""The rule that stands for what a device reports by itself: no worker looks at the picture for it."""
 
 
 async def camera(db: AsyncSession, id: CameraId, *, lock: bool = False) -> CameraRow | None:
@@ -63,7 +67,9 @@ async def names_en(db: AsyncSession, ids: Collection[CameraId | None]) -> dict[C
 
 async def watched(db: AsyncSession, ids: Collection[CameraId]) -> set[CameraId]:
     """Which of these cameras an enabled rule looks at."""
-    query = select(RuleRow.camera).where(RuleRow.camera.in_(ids), RuleRow.enabled, RuleRow.removed_at.is_(None))
+    query = select(RuleRow.camera).where(
+        RuleRow.camera.in_(ids), RuleRow.enabled, RuleRow.removed_at.is_(None), RuleRow.kind != DEVICE_ALARM
+    )
     return set(await db.scalars(query.distinct()))
 
 

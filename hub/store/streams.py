@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.domain.ids import CameraId, UnitId
+from hub.store.cameras import DEVICE_ALARM
 from hub.store.tables import CameraRow, RuleRow
 
 CHUNK: Final = 500  # SQLite bounds the variables of a statement
@@ -29,6 +30,7 @@ async def watched_sources(db: AsyncSession) -> dict[CameraId, str]:
         select(CameraRow.id, CameraRow.url)
         .join(RuleRow, RuleRow.camera == CameraRow.id)
         .where(CameraRow.removed_at.is_(None), RuleRow.removed_at.is_(None), RuleRow.enabled)
+        .where(RuleRow.kind != DEVICE_ALARM)
         .distinct()
     )
     return {row[0]: row[1] for row in await db.execute(query)}

@@ -213,9 +213,10 @@ async def test_chromium_publishes_layers_and_a_viewer_gets_the_one_that_fits_til
             path.rate = None
             await until(page, "v", "frameWidth", 1_280, 1_280)
             assert server.pause(session.id)
-            sent = session.senders["video"][1].packets
+            (seat,) = session.seats.values()
+            sent = seat.sender.packets
             await asyncio.sleep(0.5)
-            assert session.senders["video"][1].packets == sent
+            assert seat.sender.packets == sent
             assert server.resume(session.id)
             await grows(page, "v", "video", "framesDecoded", 20)
         assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0

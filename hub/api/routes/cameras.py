@@ -2,20 +2,25 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
-from hub.api import schemas
-from hub.api.deps import ContextDep, Requires, StatesDep
+from hub.api import schemas, schemas_gb
+from hub.api.deps import ContextDep, Requires, StatesDep, part
 from hub.api.params import Cursor, Limit, Sought
+from hub.bus.gateway_wire import CommandOut, RecordsOut
 from hub.domain.ids import CameraId, UnitId
 from hub.domain.roles import Right
 from hub.services import cameras
+from hub.services.camera_control import CameraControl
 from hub.services.cameras import CameraPage, CameraView
 from hub.services.context import Actor
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
 Reader = Annotated[Actor, Depends(Requires(Right.CAMERA_READ))]
 Manager = Annotated[Actor, Depends(Requires(Right.CAMERA_MANAGE))]
+Hand = Annotated[Actor, Depends(Requires(Right.CAMERA_CONTROL))]
+Control = Annotated[CameraControl, Depends(part(CameraControl))]
+Seconds = Annotated[int, Query(ge=0, le=2**40, description="Unix time in seconds")]
 
 
 @router.get("", response_model=schemas.Cameras)
@@ -48,3 +53,15 @@ async def get_camera(camera: CameraId, ctx: ContextDep, states: StatesDep, actor
 async def remove_camera(camera: CameraId, ctx: ContextDep, actor: Manager) -> None:
     """Remove a camera and its rules: 404 `camera.unknown`."""
     await cameras.remove_camera(ctx, actor, camera)
+
+
+@router.post("/{camera}/commands", response_model=schemas_gb.CommandResult)
+async def command_camera(camera: CameraId, body: schemas_gb.CameraCommand, actor: Hand, control: Control) -> CommandOut:
+    """Turn it, focus it, call a preset ...: 404 `camera.unknown`, 409 `camera.not_gb28181`, 503 `gateway.none`."""
+    return await control.command(actor, camera, body.model_dump())
+
+
+@router.get("/{camera}/records", response_model=schemas_gb.Recordings)
+async def list_records(camera: CameraId, actor: Hand, control: Control, start: Seconds, end: Seconds) -> RecordsOut:
+    """What the device has recorded: 404, 409 `camera.not_gb28181`, 422 `records.span`, 503 `gateway.none`."""
+    return await control.records(actor, camera, start_s=start, end_s=end)

@@ -30,8 +30,12 @@ class Directory:
     paths: dict[bytes, Session] = field(default_factory=dict)
 
     def add(self, session: Session) -> None:
-        """From now on its checks are answered."""
+        """It is known, and its checks are answered."""
         self.sessions[session.id] = session
+        self.reach(session)
+
+    def reach(self, session: Session) -> None:
+        """Answer its checks from now on."""
         self.fragments[session.ice.local.ufrag] = session
 
     def restarted(self, session: Session) -> None:

@@ -142,12 +142,15 @@ class Viewers:
         if floor.track.published or not fresh or not self._replay(sender):
             self._wait(sender)
 
+    def chosen(self, sender: Sender) -> Choice:
+        """The layer that a viewer goes to, and how much of it."""
+        return Choice(sender.aim, sender.temporal.wanted)
+
     def steer(self, sender: Sender, width: int | None, budget: int | None, now_ms: int) -> None:
         """Choose the layer anew. A smaller number of frames holds at once, another picture at its next key frame."""
         if self.track.kind != "video":
             return
-        now = Choice(sender.aim, sender.temporal.wanted)
-        layer, temporal = choose(self.layers(now_ms), now, width=width, budget=budget)
+        layer, temporal = choose(self.layers(now_ms), self.chosen(sender), width=width, budget=budget)
         sender.temporal.wanted = temporal
         self.resettle(sender)
         if layer != sender.aim:
@@ -384,6 +387,6 @@ class Viewers:
         track = self._floors[sender.layer].track
         if sender.packets == 0 or (timestamp := track.timestamp_at(now_ms)) is None:
             return None
-        ssrc, ntp = track.ssrc, rtcp.ntp_of(now_ms)
+        ssrc, ntp = sender.ssrc or track.ssrc, rtcp.ntp_of(now_ms)
         timestamp = (timestamp + sender.numbering.segment.shift) & 0xFFFFFFFF
         return rtcp.sender_report(ssrc, ntp, timestamp, sender.packets, sender.octets) + rtcp.cname(ssrc, name)
