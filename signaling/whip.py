@@ -9,6 +9,7 @@ from signaling.sdp import Description, Format, Media, SdpError, parse
 MAX_FINGERPRINTS: Final = 8
 _ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
+_TCP_PRIORITY: Final = 90 << 24 | (4 << 13 | 0x1FFF) << 8 | 255  # a type below every one of UDP; 4: passive
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
 MID, RID, REPAIRED_RID = "mid", "rid", "repaired-rid"
 SEND_TIME, TRANSPORT, LEVEL = "abs-send-time", "transport-cc", "audio-level"
@@ -88,6 +89,7 @@ class Local:
     port: int
     cname: str
     stream: str
+    tcp: bool = False  # the same port by TCP as well
 
 
 def _h264_rank(offered: Format) -> int:
@@ -186,11 +188,19 @@ def write_fragment(local: Local, mid: str) -> str:
 
 
 def candidate_lines(local: Local) -> list[str]:
-    """Every candidate of ours, and that there are no more."""
+    """Host candidates, and that there are no more; those by TCP are for clients that get nothing through by UDP.
+
+    RFC 6544 §4.2, §4.5.
+    """
     lines = [
         f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
         for n, ip in enumerate(local.addresses, 1)
     ]
+    if local.tcp:
+        lines += [
+            f"a=candidate:{n} 1 tcp {_TCP_PRIORITY - (n << 8)} {ip} {local.port} typ host tcptype passive"
+            for n, ip in enumerate(local.addresses, len(local.addresses) + 1)
+        ]
     return [*lines, "a=end-of-candidates"]
 
 

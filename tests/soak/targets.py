@@ -15,7 +15,7 @@ from hub.media.sources.receiver import TrackReceiver, Wallclock
 from hub.media.taps.health import Health
 from hub.media.taps.mpegts import PACKET, Muxer
 from signaling import sdp
-from signaling.gb28181 import manscdp, mansrtsp, ptz
+from signaling.gb28181 import invite, manscdp, mansrtsp, ptz
 from signaling.gb28181.collect import CatalogCollector
 from signaling.gb28181.errors import GbError
 from signaling.gb28181.messages import Catalog, Unknown
@@ -126,8 +126,8 @@ def description(data: bytes) -> None:
 
 
 def gb28181(data: bytes) -> None:
-    """A body of a MESSAGE: read, written again, read alike; a catalog also as a tree. And as PTZ and MANSRTSP."""
-    for parse in (mansrtsp.parse, lambda body: ptz.decode(body.decode("latin-1"))):
+    """A body of a MESSAGE: read, written again, read alike; a catalog also as a tree. And as PTZ, MANSRTSP and SDP."""
+    for parse in (mansrtsp.parse, invite.parse, lambda body: ptz.decode(body.decode("latin-1"))):
         try:
             parse(data)
         except GbError:
