@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final, Generic, TypeVar
 
 import httpx
@@ -27,7 +27,7 @@ class OpenCall(Generic[M]):
         self._response = response
         self._lines = lines
 
-    async def events(self) -> AsyncIterator[CallEvent]:
+    async def events(self) -> AsyncGenerator[CallEvent, None]:
         """What happens, until the call is over; the last is ``ended``, also where the gateway is gone."""
         try:
             async for line in self._lines:

@@ -78,6 +78,9 @@ class StreamState(Internal):
     viewers: int = 0
     since: int = 0
     origin: str | None = None  # of a leg: its StreamConfig.url
+    call: str | None = None  # gb28181: the call at the gateway, for playback controls
+    gateway: str | None = None  # and that gateway's internal URL
+    facts: dict[str, str] = Field(default_factory=dict)  # gb28181: transport, form, quirks, left_out, end
 
 
 class StreamStates(Internal):

@@ -1,4 +1,4 @@
-"""``gb28181://<device>/<channel>?stream=0``, for a recording ``?start=<Unix seconds>&end=…``: which picture is meant."""
+"""``gb28181://<device>/<channel>?stream=0``, ``?start=<Unix seconds>&end=…`` for a recording: which picture."""
 
 import re
 from dataclasses import dataclass

@@ -90,13 +90,12 @@ class Intake:
         else:
             form = self._vote("ts" if ts.looks_like(payload) else raw.way_of(payload))
         full = len(self._sniffed) >= MAX_SNIFFED or self._size > MAX_SNIFFED_BYTES
-        if form is None and full and self._votes:
-            form = max(self._votes.items(), key=lambda each: each[1])[0]
         if form is not None:
             return self._take(form)
         if full:
             self.unknown += len(self._sniffed)
             self._sniffed, self._size = [], 0
+            self._votes.clear()
         return []
 
     def _vote(self, form: Form | None) -> Form | None:

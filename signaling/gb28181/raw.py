@@ -17,8 +17,8 @@ def way_of(payload: bytes) -> Way | None:
     first, second, third = payload[0], payload[1], payload[2]
     if first in (0x67, 0x47, 0x27) and second in (66, 77, 88, 100, 110) and len(payload) < 200:
         return "h264"
-    if first & 0x9F == 0x18 and payload[3] in (0x67, 0x47, 0x27):  # STAP-A
-        return "h264"
+    if first & 0x9F == 0x18 and payload[3] in (0x67, 0x47, 0x27) and (payload[1] << 8 | payload[2]) < len(payload):
+        return "h264"  # STAP-A
     if first in (0x7C, 0x5C, 0x3C) and second == 0x85:  # FU-A, IDR
         return "h264"
     if second == 1 and ((first in (0x40, 0x42) and third in (0x0C, 0x01)) or (first == 0x62 and third in (0x93, 0x94))):

@@ -19,6 +19,7 @@ from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
 from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
+from hub.media.sources.gb28181.source import GbSource
 from hub.media.sources.opening import OpenSource
 from hub.media.sources.units import Figures
 from hub.media.stream import Stream
@@ -87,6 +88,7 @@ class Feed:
         """What the rest of the hub may know; no secrets."""
         flowing = self._state in (CameraState.LIVE, CameraState.FROZEN)
         width, height = self._size()
+        call = self._source if isinstance(self._source, GbSource) else None
         return StreamState(
             stream=self.stream.id,
             node=node,
@@ -100,6 +102,9 @@ class Feed:
             viewers=self.stream.viewers,
             since=self._since,
             origin=self.config.url if self.config.kind == "leg" else None,
+            call=call.call if call is not None else None,
+            gateway=call.gateway if call is not None else None,
+            facts=call.facts if call is not None else {},
         )
 
     def _size(self) -> tuple[int | None, int | None]:
@@ -137,7 +142,7 @@ class Feed:
         before, self.config = self.config, config
         if before == config:
             return
-        if (before.kind, before.url) != (config.kind, config.url):
+        if _way(before) != _way(config):
             self._moved = True
         if before.pictures_every_ms != config.pictures_every_ms:
             self._start_taps()
@@ -250,6 +255,8 @@ class Feed:
         try:
             async with self._opener(self.config.url) as source:
                 self._source = source
+                if isinstance(source, GbSource):
+                    self.stream.source_asks(lambda layer: source.request_keyframe())
                 units = await source.read()
                 while True:
                     self._publish(units)
@@ -257,6 +264,7 @@ class Feed:
         finally:
             if self._source is not None:
                 self._past, self._source = self.figures, None
+                self.stream.source_asks(None)
             self.stream.restart()  # nobody who comes now may be shown a picture of the past
 
     async def _next(self, source: OpenSource) -> list[AccessUnit]:
@@ -289,3 +297,8 @@ class Feed:
         if before is not self._state:
             self._since = self._clock()
             self._on_change()
+
+
+def _way(config: StreamConfig) -> tuple[object, ...]:
+    """What makes another connection necessary where it changes."""
+    return (config.kind, config.url, config.gateway, config.media)

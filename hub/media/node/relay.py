@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from hub.bus import internal_http, registry
 from hub.bus.connection import BUS_ERRORS
+from hub.bus.gateway_calls import GatewayCalls
 from hub.bus.registry import heartbeat
 from hub.bus.relay_wire import NodeInfo, StreamConfig
 from hub.bus.relays import Relays
@@ -21,6 +22,7 @@ from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed, Tap
+from hub.media.node.gb import GbMedia
 from hub.media.node.http import Routes
 from hub.media.node.legs import Legs
 from hub.media.node.load import Load
@@ -65,8 +67,8 @@ async def run_relay(
         raise Unavailable("relay.unusable", str(error)) from None
     outbox: Outbox | None = None
     try:
-        async with Relays(token) as relays, asyncio.TaskGroup() as group:
-            relay = _Relay(settings, node_id, redis, clock, peers, group, relays)
+        async with Relays(token) as relays, GatewayCalls(token) as calls, asyncio.TaskGroup() as group:
+            relay = _Relay(settings, node_id, redis, clock, peers, group, relays, calls)
             outbox = relay.outbox
             await relay.serve(token, on_ready)
     finally:
@@ -87,6 +89,7 @@ class _Relay:
         peers: PeerServer,
         group: asyncio.TaskGroup,
         relays: Relays,
+        calls: GatewayCalls,
     ) -> None:
         self._settings = settings
         self._id = node_id
@@ -99,6 +102,7 @@ class _Relay:
         self._base = ""  # known once the internal HTTP listens, before any stream can be asked for
         self._load = Load(MAX_SESSIONS)
         self._announce_now = asyncio.Event()
+        self._gb = GbMedia(settings, calls, clock=clock)
         self._legs = Legs(node=node_id, relays=relays, clock=clock, peers=peers, group=group)
         self.streams = Streams(
             node=node_id,
@@ -158,6 +162,8 @@ class _Relay:
         def opener(url: str) -> AbstractAsyncContextManager[OpenSource]:
             if feed.config.kind == "leg":
                 return self._legs.source(feed.stream, url)
+            if feed.config.kind == "gb28181":
+                return self._gb.source(feed.config, f"{self._id}/{id}", on_change)
             return open_source(check_url(url, files=True), clock=self._clock, files=files)
 
         feed = Feed(

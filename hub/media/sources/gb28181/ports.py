@@ -72,14 +72,6 @@ class UdpPort:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._readable)
 
-    def send(self, data: bytes, host: str, port: int) -> None:
-        """One datagram, to open a path through a firewall; lost where that does not work."""
-        if self._sock is not None:
-            try:
-                self._sock.sendto(data, (host, port))
-            except (OSError, OverflowError):
-                return
-
     def close(self) -> None:
         """Give the port back. May be called twice."""
         if self._sock is not None:
@@ -97,7 +89,6 @@ class Ports:
     """The range of one relay. ``first`` 0 leaves the choice to the kernel."""
 
     def __init__(self, host: str, first: int = 0, last: int = 0) -> None:
-        self.open = 0
         self._host = host
         self._first, self._last = first, max(first, last)
         self._next = first

@@ -68,7 +68,7 @@ class GbReceiver:
     @property
     def facts(self) -> dict[str, str]:
         """What came about, for the administrator."""
-        facts = {"form": self.intake.form} if self.intake.form is not None else {}
+        facts: dict[str, str] = {"form": self.intake.form} if self.intake.form is not None else {}
         demuxer = self.intake.demuxer
         quirks = self.noticed | (demuxer.noticed if demuxer is not None else set())
         if quirks:
@@ -181,9 +181,7 @@ class GbReceiver:
         if picture.keyframe:
             self.keyframes += 1
             self.wants_key = False
-        self._emit(
-            AccessUnit("video", codec, picture.data, unit.pts, picture.keyframe, now, captured, picture.passes)
-        )
+        self._emit(AccessUnit("video", codec, picture.data, unit.pts, picture.keyframe, now, captured, picture.passes))
 
     def _voice(self, unit: MediaUnit, now: int, captured: float | None) -> None:
         """G.711: one byte is one tick; a little jitter in a device's times is not passed on."""

@@ -174,8 +174,6 @@ class GbSource:
         self._watch = self._loop.create_task(self._follow(call), name=f"{self._address.channel}/call")
         if mode == "tcp_active":
             await link.dial(out.remote_host, out.remote_port)
-        elif mode == "udp" and link._udp is not None:
-            link._udp.send(b"\x80\x60" + bytes(10), out.remote_host, out.remote_port)
         await self._first_packet(link)
         self._memory.worked(self._address.device, mode)
         self._facts = {"transport": mode, "answered_after_ms": str(out.answered_after_ms)}
