@@ -50,6 +50,15 @@ class Settings(BaseModel):
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     demo: bool = Field(default=False, description="set by `sharpeyes demo` only")
     demo_rtsp_port: int = Field(default=0, ge=0, le=65_535, description="RTSP port of the demo cameras; 0: port + 2")
+    transcode_most: int = Field(
+        default=0, ge=0, le=256, description="pictures that one relay transcodes at once; 0: as many as it has cores"
+    )
+    transcode_size: str = Field(
+        default="1280x720",
+        pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$",
+        description="transcoded pictures are no larger",
+    )
+    transcode_rate: int = Field(default=25, ge=1, le=60, description="transcoded pictures a second at most")
     linger_s: float = Field(default=10.0, ge=0, le=3_600, description="a source stays open so long after the last")
 
     @classmethod

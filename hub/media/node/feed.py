@@ -17,6 +17,7 @@ from hub.bus.relay_wire import StreamConfig, StreamState
 from hub.domain.camera import CameraEvent, CameraState, retry_after, step
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
+from hub.media.rendition import Converter
 from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
 from hub.media.sources.gb28181.source import GbSource
@@ -36,6 +37,8 @@ STABLE_S: Final = 10.0  # a source that lived so long starts its back-off anew
 Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[OpenSource]]
 """An address to a connection; entering it may raise SourceError."""
 Tap: TypeAlias = Callable[[Stream], Awaitable[None]]
+Convert: TypeAlias = Callable[[Stream, Callable[[], None]], Converter]
+"""Makes a stream's converter; the callback is for its changes."""
 
 
 class Feed:
@@ -49,6 +52,7 @@ class Feed:
         clock: Clock,
         opener: Opener,
         taps: Callable[[StreamConfig], Mapping[str, Tap]] = lambda config: {},
+        convert: Convert | None = None,
         on_change: Callable[[], None] = lambda: None,
         linger_s: float = 10.0,
         freeze_s: float = FREEZE_S,
@@ -66,6 +70,7 @@ class Feed:
         self._opener = opener
         self._taps_of = taps
         self._on_change = on_change
+        self._converter = convert(self.stream, on_change) if convert is not None else None
         self._linger_s = linger_s
         self._freeze_s = freeze_s
         self._retry = retry
@@ -97,6 +102,7 @@ class Feed:
             detail=(self._error.detail or None) if self._error is not None else None,
             retry_at=self._retry_at,
             codec=self.stream.codec if flowing else None,
+            transcoded=self._converter is not None and self._converter.active,
             width=width if flowing else None,
             height=height if flowing else None,
             viewers=self.stream.viewers,

@@ -175,7 +175,7 @@ class Streams:
         if feed.flowing.is_set() or (feed.config.kind == "leg" and feed.stream.described.is_set()):
             return
         name = f"-{next(self._waiters)}"
-        feed.stream.hold(name)
+        feed.stream.watch(name, hears=False)
         try:
             if feed.config.kind == "leg":
                 await feed.described(OPENING_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -33,6 +34,8 @@ from hub.media.peer.server import PeerServer
 from hub.media.sources.opening import OpenSource, open_source
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf, keep_pictures
+from hub.media.transcode.conversion import Conversion
+from hub.media.transcode.pool import Pool
 from hub.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
@@ -99,6 +102,11 @@ class _Relay:
         self._peers = peers
         self._group = group
         self._shelf = Shelf()
+        width, height = (int(side) for side in settings.transcode_size.split("x"))
+        self.pool = Pool(
+            group, most=settings.transcode_most or os.cpu_count() or 1, width=width, height=height,
+            rate=settings.transcode_rate,
+        )  # fmt: skip
         self._base = ""  # known once the internal HTTP listens, before any stream can be asked for
         self._load = Load(MAX_SESSIONS)
         self._announce_now = asyncio.Event()
@@ -117,7 +125,7 @@ class _Relay:
 
     async def serve(self, token: str, on_ready: Callable[[NodeInfo], None]) -> None:
         """Listen, announce, publish, until cancelled."""
-        routes = Routes(self.streams, figures(self.streams, self._peers, self.outbox), self._drain).routes()
+        routes = Routes(self.streams, figures(self.streams, self._peers, self.outbox, self.pool), self._drain).routes()
         async with internal_http.serve(routes, token=token, host=self._settings.internal_host) as self._base:
             self._group.create_task(
                 heartbeat(self._redis, self._describe, now=self._announce_now), name="relay/heartbeat"
@@ -172,6 +180,9 @@ class _Relay:
             clock=self._clock,
             opener=opener,
             taps=self._taps,
+            convert=lambda stream, changed: Conversion(
+                stream, self.pool, linger_s=self._settings.linger_s, on_change=changed
+            ),
             on_change=on_change,
             linger_s=self._settings.linger_s,
         )
