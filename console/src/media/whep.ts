@@ -4,6 +4,7 @@ import { Backoff } from '@/wire/backoff'
 import { Emitter } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
 import { endSession, exchange, type Exchanged } from './exchange'
+import { withIceServers } from './ice'
 import { judge, LIMITS, step, type Limits, type Phase, type PhaseEvent } from './phase'
 import { Progress } from './progress'
 import { readStats, type Counters, type Stats } from './stats'
@@ -25,6 +26,7 @@ export interface WhepOptions {
   backoff?: Backoff
   now?: () => number
   connect?: () => RTCPeerConnection
+  ice?: (pc: RTCPeerConnection) => Promise<void>
   post?: (url: string, offer: string, signal: AbortSignal) => Promise<Exchanged>
   end?: (session: string | null) => void
 }
@@ -75,6 +77,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
       backoff: new Backoff(500, 8_000),
       now: () => Date.now(),
       connect: () => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }),
+      ice: withIceServers,
       post: exchange,
       end: endSession,
       ...options,
@@ -219,6 +222,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
   private async offerOf(pc: RTCPeerConnection): Promise<string> {
     pc.addTransceiver('video', { direction: 'recvonly' })
     if (this.options.audio) pc.addTransceiver('audio', { direction: 'recvonly' })
+    await this.options.ice(pc)
     await pc.setLocalDescription()
     return pc.localDescription?.sdp ?? ''
   }
