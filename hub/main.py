@@ -125,7 +125,9 @@ def check_ports(settings: Settings) -> None:
     """Raise Conflict naming the first port that somebody else has."""
     media = settings.media_host or settings.host
     wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
-    wanted.append((media, settings.udp_port, socket.SOCK_DGRAM, "SHARPEYES_MEDIA_PORT"))
+    wanted += [
+        (media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    ]
     if settings.demo:
         wanted.append(("127.0.0.1", settings.rtsp_port, socket.SOCK_STREAM, "SHARPEYES_DEMO_RTSP_PORT"))
     for host, port, kind, option in wanted:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.domain.errors import Invalid
 
 PREFIX: Final = "SHARPEYES_"
+LISTS: Final = frozenset({"announce", "relay_dials"})  # separated by commas in the environment
 
 
 class Settings(BaseModel):
@@ -28,6 +29,11 @@ class Settings(BaseModel):
     announce: tuple[str, ...] = Field(default=(), description="addresses that browsers reach the media port by")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the data folder")
     redis_url: str = Field(default="", description="Redis URL; empty: an embedded one on a socket in the data folder")
+    relays: int = Field(default=1, ge=1, le=64, description="relays on this machine: media port, + 10, + 20 ...")
+    relay_zone: str = Field(default="", max_length=40, description="network that this machine's relays stand in")
+    relay_dials: tuple[str, ...] = Field(
+        default=("*",), description="zones that these relays can open connections to; * for all"
+    )
     internal_host: str = Field(default="127.0.0.1", description="address of the roles' internal HTTP")
     weights: Path | None = Field(default=None, description="YOLO weights to use")
     fanout: str = Field(default="", pattern="^(native|python|)$", description="force one half of the relay's fast path")
@@ -43,7 +49,7 @@ class Settings(BaseModel):
         values: dict[str, object] = {}
         for field in cls.model_fields:
             if (text := env.get(PREFIX + field.upper())) is not None and text != "":
-                values[field] = tuple(part.strip() for part in text.split(",")) if field == "announce" else text
+                values[field] = tuple(part.strip() for part in text.split(",")) if field in LISTS else text
         values.update({key: value for key, value in given.items() if value is not None})
         try:
             return cls.model_validate(values)

@@ -166,10 +166,19 @@ class IceLite:
     dropped: list[bytes] = field(default_factory=list)  # paths that are not ours any more, for the caller to forget
     before: tuple[Credentials, str] | None = None  # of before a restart, until the new ones carry a nominated path
 
-    def restart(self, remote_ufrag: str) -> None:
-        """Begin anew with other credentials (RFC 8445 §9); the path in use stays until another is nominated."""
+    def restart(self, remote_ufrag: str, local: Credentials | None = None) -> None:
+        """Begin anew with other credentials (RFC 8445 §9); the path in use stays until another is nominated.
+
+        ``local`` are ours where we have offered them already.
+        """
         self.before = (self.local, self.remote_ufrag)
-        self.local, self.remote_ufrag = Credentials.random(), remote_ufrag
+        self.local, self.remote_ufrag = local or Credentials.random(), remote_ufrag
+
+    def forget(self, path: bytes) -> None:
+        """A path is gone for good; where it was the one in use, the next authentic check names another."""
+        self.paths = [known for known in self.paths if known != path]
+        if self.selected == path:
+            self.selected = None
 
     def _key(self, message: StunMessage) -> tuple[bytes, bool]:
         """The password that a check is signed with, and whether it is of the time before a restart."""

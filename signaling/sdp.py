@@ -1,7 +1,7 @@
 """The one SDP parser (RFC 8866): text in, sections and attributes out. Bounded in every direction."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_BYTES: Final = 65_536
 MAX_LINES: Final = 4_096
@@ -12,6 +12,17 @@ MAX_EXTENSIONS: Final = 32
 MAX_RIDS: Final = 4
 MAX_RID: Final = 16  # what the one-byte form of a header extension holds
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
+
+
+class Limits(NamedTuple):
+    """How much a description may hold."""
+
+    characters: int = MAX_BYTES
+    lines: int = MAX_LINES
+    media: int = MAX_MEDIA
+
+
+USUAL: Final = Limits()
 
 
 class SdpError(ValueError):
@@ -172,11 +183,11 @@ def _media(value: str, line: int) -> tuple[str, int, str, tuple[str, ...]]:
     return parts[0], int(port), parts[2], tuple(parts[3:])
 
 
-def _lines(text: str) -> list[tuple[int, str, str]]:
-    if len(text) > MAX_BYTES:
+def _lines(text: str, limits: Limits) -> list[tuple[int, str, str]]:
+    if len(text) > limits.characters:
         raise SdpError("description is too long")
     rows = text.replace("\r\n", "\n").split("\n")
-    if len(rows) > MAX_LINES:
+    if len(rows) > limits.lines:
         raise SdpError("description has too many lines")
     found = []
     for number, row in enumerate(rows, 1):
@@ -190,16 +201,16 @@ def _lines(text: str) -> list[tuple[int, str, str]]:
     return found
 
 
-def parse(text: str) -> Description:
+def parse(text: str, limits: Limits = USUAL) -> Description:
     """Parse one description (RFC 8866 §5). Raises SdpError with the line."""
-    lines = _lines(text)
+    lines = _lines(text, limits)
     if not lines or lines[0][1:] != ("v", "0"):
         raise SdpError("description does not begin with v=0", lines[0][0] if lines else 0)
     session: list[Attribute] = []
     sections: list[tuple[tuple[str, int, str, tuple[str, ...]], int, list[Attribute]]] = []
     for number, letter, value in lines[1:]:
         if letter == "m":
-            if len(sections) == MAX_MEDIA:
+            if len(sections) == limits.media:
                 raise SdpError("description has too many media sections", number)
             sections.append((_media(value, number), number, []))
         elif letter == "a":

@@ -9,6 +9,7 @@ from signaling.sdp import Description, Format, Media, SdpError, parse
 MAX_FINGERPRINTS: Final = 8
 _ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
+_TCP_PRIORITY: Final = 90 << 24 | (4 << 13 | 0x1FFF) << 8 | 255  # a type below every one of UDP; 4: passive
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
 MID, RID, REPAIRED_RID = "mid", "rid", "repaired-rid"
 SEND_TIME, TRANSPORT, LEVEL = "abs-send-time", "transport-cc", "audio-level"
@@ -88,6 +89,7 @@ class Local:
     port: int
     cname: str
     stream: str
+    tcp: bool = False  # the same port by TCP as well
 
 
 def _h264_rank(offered: Format) -> int:
@@ -133,13 +135,13 @@ def read_offer(text: str) -> Offer:
         sections.append(
             Section(
                 index, mid, media.kind, media.protocol, media.format_ids, media.direction, formats, usable,
-                _extensions(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
+                extensions_of(media), media.simulcast() if media.kind == "video" else (), media.repairs(),
             )
         )  # fmt: skip
     return Offer(ufrag, pwd, prints, tuple(sections))
 
 
-def _extensions(media: Media) -> dict[str, int]:
+def extensions_of(media: Media) -> dict[str, int]:
     """What we know of the section's header extensions; ids above 14 would need the two-byte form."""
     offered = media.extensions()
     ids = {name: offered[uri] for name, uri in EXTENSIONS.items() if uri in offered}
@@ -180,14 +182,25 @@ def read_fragment(text: str) -> str | None:
 def write_fragment(local: Local, mid: str) -> str:
     """Our side of an ICE restart (RFC 9725 §4.3.2)."""
     lines = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}"]
-    return "\r\n".join(["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *_candidates(local), ""])
+    return "\r\n".join(
+        ["a=ice-lite", "m=audio 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{mid}", *lines, *candidate_lines(local), ""]
+    )
 
 
-def _candidates(local: Local) -> list[str]:
+def candidate_lines(local: Local) -> list[str]:
+    """Host candidates, and that there are no more; those by TCP are for clients that get nothing through by UDP.
+
+    RFC 6544 §4.2, §4.5.
+    """
     lines = [
         f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
         for n, ip in enumerate(local.addresses, 1)
     ]
+    if local.tcp:
+        lines += [
+            f"a=candidate:{n} 1 tcp {_TCP_PRIORITY - (n << 8)} {ip} {local.port} typ host tcptype passive"
+            for n, ip in enumerate(local.addresses, len(local.addresses) + 1)
+        ]
     return [*lines, "a=end-of-candidates"]
 
 
@@ -216,7 +229,7 @@ def _accepted(section: Section, track: Track, local: Local) -> list[str]:
     replies = (*(_FEEDBACK if track.repeats else _FEEDBACK[1:]), *track.feedback)
     lines += [f"a=rtcp-fb:{pt} {kind}" for kind in replies if kind in fmt.feedback]
     lines += _extras(track, pt) + _sources(track, local, section.kind)
-    return lines + _candidates(local)
+    return lines + candidate_lines(local)
 
 
 def _extras(track: Track, pt: int) -> list[str]:

@@ -7,11 +7,17 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     GET    /streams                           -> StreamStates
     POST   /streams/{stream}/whep             OfferIn -> 201 AnswerOut | 4xx ErrorOut
     POST   /streams/{stream}/whip             OfferIn -> 201 AnswerOut   (the stream comes into being)
+    PUT    /streams/{stream}/pushes/{node}    PushIn -> 204         publish it there until nobody wants it there
+    DELETE /streams/{stream}/pushes/{node}    -> 204
     DELETE /sessions/{session}                -> 204
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
     GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 Annex B: parameter sets and one IDR
+    PUT    /drain                             DrainIn -> 204        take nothing new, or again
+    GET    /alive                             -> 200 text/plain without end: a byte every half second
     GET    /healthz, /metrics
+
+A relay's owner at another relay is LEG_OWNER and its id. What it has by a leg it gives to no relay.
 
 A camera's stream id is the camera's id. A conference member's stream id is the member's id.
 """
@@ -26,6 +32,8 @@ LIVE_CHANNEL: Final = "live"  # pub/sub: api -> every api process: {"seq":..}, c
 STATES_CHANNEL: Final = "states"  # pub/sub: relay -> api: StreamState JSON on each change and every 5 s
 NODES_KEY: Final = "node:{id}"  # string with TTL 6 s, JSON NodeInfo, written every 2 s
 LEASE_KEY: Final = "lease:{name}"
+LEG_OWNER: Final = "leg-"
+ALIVE_EVERY_S: Final = 0.5
 SESSION_HEADER: Final = "X-Session"
 
 
@@ -45,7 +53,8 @@ class NodeInfo(Internal):
 
 class StreamConfig(Internal):
     """``pull``: a camera's URL. ``gb28181``: ``gb28181://<device>/<channel>?stream=0`` (``?start=…&end=…`` for
-    playback), asked for at ``gateway``. ``leg``: the stream of that id on the relay whose internal URL this is."""
+    playback), asked for at ``gateway``. ``leg``: the stream of that id on the relay whose internal URL this is, or
+    ``push:<node>``: that relay publishes it here."""
 
     kind: Literal["pull", "gb28181", "leg"] = "pull"
     url: str = Field(max_length=1_000)  # with user and password: never logged, never answered
@@ -68,6 +77,7 @@ class StreamState(Internal):
     height: int | None = None
     viewers: int = 0
     since: int = 0
+    origin: str | None = None  # of a leg: its StreamConfig.url
 
 
 class StreamStates(Internal):
@@ -78,11 +88,21 @@ class OfferIn(Internal):
     sdp: str = Field(min_length=1, max_length=65_536)
     owner: str  # user id, for withdrawal
     label: str = ""
+    asks: bool = True  # WHIP: the publisher can be asked for key frames
 
 
 class AnswerOut(Internal):
     sdp: str
     session: str
+    asks: bool = True  # WHEP: the stream's publisher can be asked for key frames
+
+
+class PushIn(Internal):
+    url: str = Field(max_length=200)  # base of the other relay's internal HTTP
+
+
+class DrainIn(Internal):
+    draining: bool
 
 
 class ErrorOut(Internal):

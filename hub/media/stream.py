@@ -127,6 +127,9 @@ class Stream:
         self._viewers: set[str] = set()
         self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
+        self.described = asyncio.Event()  # it is known what it carries
+        if self._tracks:
+            self.described.set()
 
     @property
     def subscribers(self) -> int:
@@ -178,6 +181,7 @@ class Stream:
         track = self._tracks.get(unit.kind)
         if track is None and unit.codec != "aac":
             track = self._tracks[unit.kind] = Track(unit.codec)
+            self.described.set()
         if track is None or track.codec != unit.codec or len(unit.data) > MAX_UNIT:
             self.counters.refused += 1
             return
@@ -290,6 +294,7 @@ class Stream:
             track.asks = asks
         self._seen.clear()
         self._ask = request_keyframe
+        self.described.set()
         self.restart()
         return changed
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +77,15 @@ async function stats(name) {
 
 
 @contextlib.asynccontextmanager
-async def page_of(server: PeerServer, stream: Stream, path: NarrowPath | None = None) -> AsyncIterator[Page]:
+async def page_of(
+    server: PeerServer, stream: Stream, path: NarrowPath | None = None, rewrite: Callable[[str], str] = lambda sdp: sdp
+) -> AsyncIterator[Page]:
     async def whep(sdp: str) -> str:
-        answer = (await server.whep(stream, sdp, owner="u-1")).sdp
+        answer = rewrite((await server.whep(stream, sdp, owner="u-1")).sdp)
         return answer if path is None else path.rewrite(answer)
 
     async def whip(sdp: str) -> str:
-        return (await server.whip(stream, sdp, owner="u-2")).sdp
+        return rewrite((await server.whip(stream, sdp, owner="u-2")).sdp)
 
     async def patch(fragment: str) -> str:
         return server.patch(server.sessions[0].id, fragment)
@@ -213,9 +215,10 @@ async def test_chromium_publishes_layers_and_a_viewer_gets_the_one_that_fits_til
             path.rate = None
             await until(page, "v", "frameWidth", 1_280, 1_280)
             assert server.pause(session.id)
-            sent = session.senders["video"][1].packets
+            (seat,) = session.seats.values()
+            sent = seat.sender.packets
             await asyncio.sleep(0.5)
-            assert session.senders["video"][1].packets == sent
+            assert seat.sender.packets == sent
             assert server.resume(session.id)
             await grows(page, "v", "video", "framesDecoded", 20)
         assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0

@@ -89,7 +89,7 @@ async def test_lost_packets_are_sent_again_over_the_wire() -> None:
         stream = h264()
         async with feeding(stream), asyncio.timeout(PATIENCE):
             viewer = await joined(server, stream)
-            ((_, sender),) = server.sessions[0].senders.values()
+            sender = next(iter(server.sessions[0].seats.values())).sender
             lost = [sender.numbering.highest & 0xFFFF]
             await viewer._dtls._send_rtp(rtcp.nack(1, stream.tracks["video"].ssrc, lost))
             while server.counters["retransmitted"] < 1:  # noqa: ASYNC110 - a counter has no event
@@ -154,7 +154,7 @@ async def test_a_source_that_restarts_is_continued_without_a_gap_in_the_numbers(
         async with asyncio.timeout(PATIENCE):
             async with feeding(stream):
                 viewer = await joined(server, stream)
-            ((_, sender),) = server.sessions[0].senders.values()
+            sender = next(iter(server.sessions[0].seats.values())).sender
             before, had = sender.numbering.highest, viewer.packets
             stream.restart()
             async with feeding(stream):

@@ -15,6 +15,11 @@ from hub.media.sources.receiver import TrackReceiver, Wallclock
 from hub.media.taps.health import Health
 from hub.media.taps.mpegts import PACKET, Muxer
 from signaling import sdp
+from signaling.gb28181 import invite, manscdp, mansrtsp, ptz
+from signaling.gb28181.collect import CatalogCollector
+from signaling.gb28181.errors import GbError
+from signaling.gb28181.messages import Catalog, Unknown
+from signaling.gb28181.tree import build_tree
 from signaling.rtsp.auth import Credentials
 from signaling.rtsp.client import RtspClient
 from signaling.rtsp.events import Described, TransportRefused
@@ -120,10 +125,33 @@ def description(data: bytes) -> None:
             continue
 
 
+def gb28181(data: bytes) -> None:
+    """A body of a MESSAGE: read, written again, read alike; a catalog also as a tree. And as PTZ, MANSRTSP and SDP."""
+    for parse in (mansrtsp.parse, invite.parse, lambda body: ptz.decode(body.decode("latin-1"))):
+        try:
+            parse(data)
+        except GbError:
+            continue
+    try:
+        message = manscdp.parse(data)
+    except GbError:
+        return
+    if isinstance(message, Unknown):
+        manscdp.flatten(message.node)
+        return
+    again = manscdp.parse(manscdp.write(message, "utf-8"), "utf-8")
+    assert type(again) is type(message)
+    if isinstance(message, Catalog):
+        collector = CatalogCollector(message.sn, 0)
+        collector.page(message, 1)
+        build_tree(message.device, collector.items)
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "rtsp": rtsp,
     "server": server,
     "h264": h264,
     "rtp": rtp,
     "sdp": description,
+    "gb28181": gb28181,
 }

@@ -17,7 +17,7 @@ from hub.bus.relay_wire import StreamConfig, StreamState
 from hub.domain.camera import CameraEvent, CameraState, retry_after, step
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
-from hub.media.rtp.unit import AccessUnit
+from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
 from hub.media.sources.opening import OpenSource
 from hub.media.sources.units import Figures
@@ -55,7 +55,8 @@ class Feed:
         hurry_s: float = HURRY_S,
     ) -> None:
         self.config = config
-        self.stream = Stream(id, clock=clock, expects=("h264",), on_change=self._subscribers_changed)
+        expects: tuple[Codec, ...] = () if config.kind == "leg" else ("h264",)
+        self.stream = Stream(id, clock=clock, expects=expects, on_change=self._subscribers_changed)
         self.health = Health()
         self.opened = 0  # connections ever tried
         self._past = Figures()  # of connections that are over
@@ -75,6 +76,8 @@ class Feed:
         self._live_at: float | None = None  # of this connection, monotonic
         self._changed = asyncio.Event()
         self._seen = 0  # subscribers when last looked at
+        self.flowing = asyncio.Event()  # the picture comes
+        self.failing = asyncio.Event()  # the last try failed
         self._hurry = asyncio.Event()  # somebody came who waits for the picture
         self._moved = False  # the address changed: connect anew
         self._group: asyncio.TaskGroup | None = None
@@ -83,6 +86,7 @@ class Feed:
     def state(self, node: str) -> StreamState:
         """What the rest of the hub may know; no secrets."""
         flowing = self._state in (CameraState.LIVE, CameraState.FROZEN)
+        width, height = self._size()
         return StreamState(
             stream=self.stream.id,
             node=node,
@@ -91,11 +95,37 @@ class Feed:
             detail=(self._error.detail or None) if self._error is not None else None,
             retry_at=self._retry_at,
             codec=self.stream.codec if flowing else None,
-            width=self.health.width if flowing else None,
-            height=self.health.height if flowing else None,
+            width=width if flowing else None,
+            height=height if flowing else None,
             viewers=self.stream.viewers,
             since=self._since,
+            origin=self.config.url if self.config.kind == "leg" else None,
         )
+
+    def _size(self) -> tuple[int | None, int | None]:
+        """Of its pictures: a leg's are not looked into but for its key frames."""
+        if self.config.kind != "leg":
+            return self.health.width, self.health.height
+        video = self.stream.tracks.get("video")
+        return video.size if video is not None and video.size is not None else (None, None)
+
+    async def ready(self, seconds: float) -> None:
+        """Wait until the picture comes or a try has failed, but no longer than this."""
+        await self._either(self.flowing, seconds)
+
+    async def described(self, seconds: float) -> None:
+        """Wait until it is known what a leg carries. Raises SourceError when that is not to be had."""
+        await self._either(self.stream.described, seconds)
+        if not self.stream.described.is_set():
+            raise self._error or SourceError("source.timeout", "the other relay does not say what it sends")
+
+    async def _either(self, event: asyncio.Event, seconds: float) -> None:
+        waiting = [asyncio.ensure_future(each.wait()) for each in (event, self.failing)]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     @property
     def figures(self) -> Figures:
@@ -107,7 +137,7 @@ class Feed:
         before, self.config = self.config, config
         if before == config:
             return
-        if before.url != config.url:
+        if (before.kind, before.url) != (config.kind, config.url):
             self._moved = True
         if before.pictures_every_ms != config.pictures_every_ms:
             self._start_taps()
@@ -251,6 +281,11 @@ class Feed:
 
     def _enter(self, event: CameraEvent) -> None:
         before, self._state = self._state, step(self._state, event)
+        for told, when in ((self.flowing, CameraState.LIVE), (self.failing, CameraState.FAILED)):
+            if self._state is when:
+                told.set()
+            else:
+                told.clear()
         if before is not self._state:
             self._since = self._clock()
             self._on_change()

@@ -1,5 +1,7 @@
 """The relay's internal HTTP (``hub.bus.relay_wire``): one handler a route, nothing decided here."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -9,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.bus.internal_http import read, reply
-from hub.bus.relay_wire import SESSION_HEADER, OfferIn, StreamConfig, StreamStates
+from hub.bus.relay_wire import ALIVE_EVERY_S, SESSION_HEADER, DrainIn, OfferIn, PushIn, StreamConfig, StreamStates
 from hub.bus.streaming import Streamed
 from hub.domain.errors import Invalid, NotFound
 from hub.domain.ids import Id
@@ -22,9 +24,12 @@ MAX_OWNER: Final = 80
 class Routes:
     """Handlers over one table of streams."""
 
-    def __init__(self, streams: Streams, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, streams: Streams, registry: CollectorRegistry, on_drain: Callable[[bool], None] = lambda on: None
+    ) -> None:
         self._streams = streams
         self._registry = registry
+        self._on_drain = on_drain
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -36,6 +41,10 @@ class Routes:
             Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
             Route("/streams/{stream}/whip", self.whip, methods=["POST"]),
             Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
+            Route("/streams/{stream}/pushes/{node}", self.push, methods=["PUT"]),
+            Route("/streams/{stream}/pushes/{node}", self.unpush, methods=["DELETE"]),
+            Route("/drain", self.drain, methods=["PUT"]),
+            Route("/alive", self.alive, methods=["GET"]),
             Route("/sessions", self.end_owner, methods=["DELETE"]),
             Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
             Route("/healthz", self.healthz, methods=["GET"]),
@@ -58,6 +67,32 @@ class Routes:
 
     async def whip(self, request: Request) -> Response:
         return reply(await self._streams.whip(_stream(request), await read(request, OfferIn)), 201)
+
+    async def push(self, request: Request) -> Response:
+        wanted = await read(request, PushIn)
+        self._streams.push(_stream(request), _node(request), wanted.url)
+        return Response(status_code=204)
+
+    async def unpush(self, request: Request) -> Response:
+        self._streams.legs.unpush(_stream(request), _node(request))
+        return Response(status_code=204)
+
+    async def drain(self, request: Request) -> Response:
+        self._on_drain((await read(request, DrainIn)).draining)
+        return Response(status_code=204)
+
+    async def alive(self, _: Request) -> Response:
+        """A connection that breaks with this process: nobody has to wait for a heartbeat that does not come."""
+
+        async def beats() -> AsyncIterator[bytes]:
+            while True:
+                yield b"."
+                await asyncio.sleep(ALIVE_EVERY_S)
+
+        async def done() -> None:
+            return
+
+        return Streamed(beats(), media_type="text/plain", on_done=done)
 
     async def transport_stream(self, request: Request) -> Response:
         outlet = self._streams.outlet(_stream(request), _owner(request))
@@ -104,6 +139,13 @@ def _stream(request: Request) -> str:
         return _ID.validate_python(request.path_params["stream"])
     except ValidationError:
         raise Invalid("request.invalid", "stream: not an id") from None
+
+
+def _node(request: Request) -> str:
+    try:
+        return _ID.validate_python(request.path_params["node"])
+    except ValidationError:
+        raise Invalid("request.invalid", "node: not an id") from None
 
 
 def _owner(request: Request) -> str:

@@ -42,6 +42,7 @@ class _Figures(Collector):
         yield CounterMetricFamily(
             "sharpeyes_relay_bus_dropped", "Reports and pictures lost to a Redis outage", self._outbox.dropped
         )
+        yield from self._legs()
         feeds = self._streams.feeds
         yield CounterMetricFamily("sharpeyes_relay_source_units", "Units", sum(feed.health.units for feed in feeds))
         yield CounterMetricFamily("sharpeyes_relay_source_bytes", "Bytes", sum(feed.health.bytes for feed in feeds))
@@ -52,6 +53,17 @@ class _Figures(Collector):
             yield CounterMetricFamily(f"sharpeyes_relay_source_{field.name}", text, getattr(totals, field.name))
         for name, value in sorted(self._peers.counters.items()):
             yield CounterMetricFamily(f"sharpeyes_relay_peer_{name}", f"Total of {name}", value)
+
+    def _legs(self) -> Iterator[Metric]:
+        """Streams of other relays that are open here, ours that are open there, and what was lost on the way."""
+        legs = [feed for feed in self._streams.feeds if feed.config.kind == "leg"]
+        lost = sum(feed.figures.lost for feed in legs)
+        yield GaugeMetricFamily(
+            "sharpeyes_relay_legs", "Legs from other relays", sum(feed.flowing.is_set() for feed in legs)
+        )
+        yield GaugeMetricFamily("sharpeyes_relay_legs_pushed", "Legs to other relays", self._streams.legs.pushes)
+        yield GaugeMetricFamily("sharpeyes_relay_leg_lost", "Packets lost for good on the legs of now", lost)
+        yield GaugeMetricFamily("sharpeyes_relay_draining", "1 while it takes nothing new", self._streams.draining)
 
 
 def registry(streams: Streams, peers: PeerServer, outbox: Outbox) -> CollectorRegistry:

@@ -4,27 +4,31 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
 
-from hub.bus import internal_http
+from hub.bus import internal_http, registry
 from hub.bus.connection import BUS_ERRORS
 from hub.bus.registry import heartbeat
 from hub.bus.relay_wire import NodeInfo, StreamConfig
+from hub.bus.relays import Relays
 from hub.bus.routes import address_of_route
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed, Tap
 from hub.media.node.http import Routes
+from hub.media.node.legs import Legs
+from hub.media.node.load import Load
 from hub.media.node.manager import Streams
-from hub.media.node.metrics import registry
+from hub.media.node.metrics import registry as figures
 from hub.media.node.outbox import Outbox
 from hub.media.peer.server import PeerServer
-from hub.media.sources.opening import open_source
+from hub.media.sources.opening import OpenSource, open_source
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf, keep_pictures
 from hub.settings import Settings
@@ -61,8 +65,8 @@ async def run_relay(
         raise Unavailable("relay.unusable", str(error)) from None
     outbox: Outbox | None = None
     try:
-        async with asyncio.TaskGroup() as group:
-            relay = _Relay(settings, node_id, redis, clock, peers, group)
+        async with Relays(token) as relays, asyncio.TaskGroup() as group:
+            relay = _Relay(settings, node_id, redis, clock, peers, group, relays)
             outbox = relay.outbox
             await relay.serve(token, on_ready)
     finally:
@@ -82,6 +86,7 @@ class _Relay:
         clock: Clock,
         peers: PeerServer,
         group: asyncio.TaskGroup,
+        relays: Relays,
     ) -> None:
         self._settings = settings
         self._id = node_id
@@ -92,16 +97,27 @@ class _Relay:
         self._group = group
         self._shelf = Shelf()
         self._base = ""  # known once the internal HTTP listens, before any stream can be asked for
+        self._load = Load(MAX_SESSIONS)
+        self._announce_now = asyncio.Event()
+        self._legs = Legs(node=node_id, relays=relays, clock=clock, peers=peers, group=group)
         self.streams = Streams(
-            node=node_id, clock=clock, peers=peers, shelf=self._shelf, make_feed=self._feed, group=group
+            node=node_id,
+            clock=clock,
+            peers=peers,
+            shelf=self._shelf,
+            make_feed=self._feed,
+            group=group,
+            legs=self._legs,
         )
         self.outbox = self.streams.outbox = Outbox(redis, self.streams.states)
 
     async def serve(self, token: str, on_ready: Callable[[NodeInfo], None]) -> None:
         """Listen, announce, publish, until cancelled."""
-        routes = Routes(self.streams, registry(self.streams, self._peers, self.outbox)).routes()
+        routes = Routes(self.streams, figures(self.streams, self._peers, self.outbox), self._drain).routes()
         async with internal_http.serve(routes, token=token, host=self._settings.internal_host) as self._base:
-            self._group.create_task(heartbeat(self._redis, self._describe), name="relay/heartbeat")
+            self._group.create_task(
+                heartbeat(self._redis, self._describe, now=self._announce_now), name="relay/heartbeat"
+            )
             self._group.create_task(self.outbox.run(), name="relay/outbox")
             log.info("relay.ready", node=self._id, udp_port=self._peers.port, internal=self._base)
             on_ready(self._describe())
@@ -109,29 +125,51 @@ class _Relay:
 
     def _describe(self) -> NodeInfo:
         sessions = len(self._peers.sessions)
-        facts = {"udp_port": str(self._peers.port), "streams": str(len(self.streams.feeds)), "sessions": str(sessions)}
+        load = self._load.look(sessions)
+        facts = {
+            "udp_port": str(self._peers.port),
+            "streams": str(len(self.streams.feeds)),
+            "sessions": str(sessions),
+            "cpu": f"{self._load.cpu:.2f}",
+            registry.ZONE: self._settings.relay_zone,
+            registry.DIALS: ",".join(self._settings.relay_dials),
+            registry.DRAINING: "1" if self.streams.draining else "",
+        }
         return NodeInfo(
             id=self._id,
             role="relay",
             url=self._base,
             since=self._since,
             seen_at=self._clock(),
-            load=sessions / MAX_SESSIONS,
+            load=load,
             facts=facts,
         )
+
+    def _drain(self, on: bool) -> None:
+        if self.streams.draining is not on:
+            log.info("relay.draining" if on else "relay.undrained", node=self._id)
+        self.streams.draining = on
+        self._announce_now.set()
 
     def _feed(self, id: str, config: StreamConfig, on_change: Callable[[], None]) -> Feed:
         # ``file:`` may point into the demo's own folder only, and only in the demo.
         files = self._settings.data / "demo" if self._settings.demo else None
-        return Feed(
+
+        def opener(url: str) -> AbstractAsyncContextManager[OpenSource]:
+            if feed.config.kind == "leg":
+                return self._legs.source(feed.stream, url)
+            return open_source(check_url(url, files=True), clock=self._clock, files=files)
+
+        feed = Feed(
             id,
             config,
             clock=self._clock,
-            opener=lambda url: open_source(check_url(url, files=True), clock=self._clock, files=files),
+            opener=opener,
             taps=self._taps,
             on_change=on_change,
             linger_s=self._settings.linger_s,
         )
+        return feed
 
     def _taps(self, config: StreamConfig) -> Mapping[str, Tap]:
         if config.pictures_every_ms is None:

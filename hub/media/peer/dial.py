@@ -62,7 +62,7 @@ class DialFailed(Exception):
 
 
 _TYPES: Final[dict[Codec, tuple[int, int | None]]] = {
-    "h264": (96, 97), "vp8": (98, 99), "opus": (111, None), "pcma": (8, None), "pcmu": (0, None),
+    "h264": (96, 97), "vp8": (98, 99), "h265": (100, 101), "opus": (111, None), "pcma": (8, None), "pcmu": (0, None),
 }  # fmt: skip
 _FMTP: Final[dict[Codec, str]] = {
     "h264": "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
@@ -70,7 +70,7 @@ _FMTP: Final[dict[Codec, str]] = {
 }
 _REPLIES: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 _IDS: Final[dict[Kind, dict[str, int]]] = {"video": {MID: 4, TRANSPORT: 3}, "audio": {LEVEL: 1, MID: 4, TRANSPORT: 3}}
-_VIDEO: Final[tuple[Codec, ...]] = ("h264", "vp8")
+_VIDEO: Final[tuple[Codec, ...]] = ("h264", "h265", "vp8")
 _AUDIO: Final[tuple[Codec, ...]] = ("opus", "pcma", "pcmu")
 
 
@@ -147,6 +147,7 @@ class Dialed:
         self._demux = Demux(fd, self._directory, self.totals, clock)
         self._fanout = Fanout(fd, self.totals)
         self._viewers: list[tuple[Kind, Viewers]] = []
+        self._stream = stream
         self.session = Session(
             new_id("leg", now_ms=clock()), stream, owner="", label="", ice=ice,
             dtls=Dtls(_certificate(), self._send, active=True), fingerprints=said.fingerprints, clock=clock,
@@ -194,15 +195,15 @@ class Dialed:
         assert path is not None  # DTLS ran over it
         later = asyncio.get_running_loop().call_later
         for wanted in session.wanted:
-            tracks = session.stream.layers(wanted.kind)
-            viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=session.stream.request_keyframe)
+            tracks = self._stream.layers(wanted.kind)
+            viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=self._stream.request_keyframe)
             self._viewers.append((wanted.kind, viewers))
-            session.stream.listen(wanted.kind, viewers.packets)
-            session.attach(wanted, viewers, path)
+            self._stream.listen(wanted.kind, viewers.packets)
+            session.attach(self._stream, wanted, viewers, path)
 
     async def _close(self) -> None:
         for kind, viewers in self._viewers:
-            self.session.stream.unlisten(kind, viewers.packets)
+            self._stream.unlisten(kind, viewers.packets)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await self.session.close()

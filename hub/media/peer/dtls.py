@@ -5,9 +5,11 @@
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import pylibsrtp
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp_lib
@@ -104,6 +106,12 @@ class Dtls:
     def protect_rtcp(self, packet: bytes) -> bytes:
         """SRTCP of a compound packet. Raises pylibsrtp.Error."""
         return bytes(self._transport._tx_srtp.protect_rtcp(packet))
+
+    def forget(self, *ssrcs: int) -> None:
+        """Drop what libsrtp keeps of sources that will never send again on this connection."""
+        for ssrc in ssrcs:
+            with contextlib.suppress(pylibsrtp.Error):  # nothing was ever sent
+                self._transport._tx_srtp.remove_stream(ssrc)
 
     async def stop(self) -> None:
         """Say close_notify and forget the keys."""

@@ -1,6 +1,6 @@
 """From a client's offer to what is sent or received: the choice of payload types, and the errors with their names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from hub.media.rtp.extension import Layout, layout
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import Codec, Kind
 from signaling.sdp import Format, SdpError
+from signaling.subscribe import Answer, read_answer
 from signaling.whip import (
     LEVEL,
     MID,
@@ -47,6 +48,14 @@ def fragment_of(text: str) -> str | None:
         raise Invalid("sdp.invalid", f"the fragment cannot be used: {error}"[:300]) from error
 
 
+def answer_of(text: str, mids: Sequence[str]) -> Answer:
+    """Read a subscriber's answer to sections with these mids. Raises Invalid ``sdp.invalid``."""
+    try:
+        return read_answer(text, mids)
+    except (SdpError, ValueError, IndexError) as error:
+        raise Invalid("sdp.invalid", f"the answer cannot be used: {error}"[:300]) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One track of a viewer, as agreed."""
@@ -78,6 +87,13 @@ def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Wanted, Ans
     if not chosen or any(codec in ("h264", "vp8") for codec in lacking):
         raise Invalid("sdp.no_codec", f"the offer has no section for {', '.join(lacking) or 'what is sent'}")
     return chosen
+
+
+def for_subscriber(section: Section, kind: Kind, track: Track) -> Wanted | None:
+    """What is sent on an answered section; ``None`` when the client refused it or does not know the codec."""
+    if not section.usable or section.kind != kind or (found := section.choose(track.codec)) is None:
+        return None
+    return outgoing(section, found, kind, track)[0]
 
 
 def outgoing(section: Section, found: Format, kind: Kind, track: Track) -> tuple[Wanted, AnswerTrack]:

@@ -3,9 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate
@@ -13,14 +13,16 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.domain.ids import new_id
-from hub.media.peer import negotiate, selftest, udp
+from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
 from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
+from hub.media.peer.places import Announce, Ports
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.session import Session, State
+from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from signaling.ice import Credentials, IceLite
@@ -55,18 +57,19 @@ class PeerServer:
 
     def __init__(
         self,
-        sock: Any,
-        announce: Sequence[str],
+        ports: Ports,
+        announce: Announce,
         clock: Clock,
         max_sessions: int,
         handshake_s: float,
         consent_s: float,
         fanout: str,
     ) -> None:
-        self.port: int = sock.getsockname()[1]
-        self._sock = sock
-        self._fd: int = sock.fileno()
-        self._announce = udp.reachable(announce)
+        self.port: int = ports.udp.getsockname()[1]
+        self._ports = ports
+        self._sock = ports.udp
+        self._fd: int = ports.udp.fileno()
+        self._announce = announce
         self._clock = clock = steady(clock)
         self._max_sessions = max_sessions
         self._handshake_s = handshake_s
@@ -78,6 +81,7 @@ class PeerServer:
         self._directory = Directory()
         self._sessions = self._directory.sessions
         self._demux = Demux(self._fd, self._directory, self._totals, clock)
+        self._lines = tcp.Lines(self._demux.line, self._demux.lost, self._totals)
         self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
         self._endings: dict[str, Callable[[], None]] = {}
         self._loop = asyncio.get_running_loop()
@@ -92,6 +96,8 @@ class PeerServer:
         port: int,
         *,
         announce: Sequence[str],
+        zones: Mapping[str, Sequence[str]] | None = None,
+        over_tcp: bool = True,
         clock: Clock = system_clock,
         max_sessions: int = 512,
         handshake_s: float = 10.0,
@@ -100,17 +106,19 @@ class PeerServer:
     ) -> Self:
         """Bind and start. ``announce`` are the addresses put into answers (a wildcard: this machine's own).
 
-        ``fanout`` is "native" or "python"; empty: the native half where it is built.
+        ``zones`` are those for the clients of one network zone each, beside ``announce``. ``over_tcp``: on the same
+        port number by TCP as well. ``fanout`` is "native" or "python"; empty: the native half where it is built.
 
         Raises OSError when the port is taken, RuntimeError when a library is not the version it should be, or the
         native half was asked for and is not built.
         """
         selftest.check()
-        sock = udp.bind(host, port)
+        known = Announce.of(announce or ([] if zones else [host]), zones or {})
+        ports = Ports.open(host, port, over_tcp)
         try:
-            server = cls(sock, announce or [host], clock, max_sessions, handshake_s, consent_s, fanout)
+            server = cls(ports, known, clock, max_sessions, handshake_s, consent_s, fanout)
         except BaseException:
-            sock.close()
+            ports.close()
             raise
         ready = asyncio.Event()
         server._runner = asyncio.create_task(server._run(ready), name="peers")
@@ -142,20 +150,23 @@ class PeerServer:
         owner: str,
         label: str = "",
         width: int | None = None,
+        zone: str = "",
         on_end: Callable[[str, str], None] | None = None,
     ) -> Answer:
         """Let a viewer in. Counts as a subscriber from now on, so a pull source opens while ICE and DTLS run.
 
-        ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it.
+        ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it. ``zone`` is the network
+        that the client sits in: it is told the addresses of that zone, or all of them when it is empty or not known.
 
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
         """
         offer = self._admit(offer_sdp)
         chosen = negotiate.for_viewer(offer, stream)
-        session = self._session(stream, offer, owner, label, on_end)
+        session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
+        session.zone = zone
         answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
         self._start(session)
@@ -168,6 +179,7 @@ class PeerServer:
         *,
         owner: str,
         label: str = "",
+        zone: str = "",
         on_media: Callable[[str], None] | None = None,
         on_end: Callable[[str, str], None] | None = None,
         asks: bool = True,
@@ -182,55 +194,139 @@ class PeerServer:
         terms, tracks = negotiate.for_publisher(offer)
         if stream.ended:
             raise Conflict("stream.not_live", "this stream has ended")
-        session = self._session(stream, offer, owner, label, on_end)
+        session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
+        session.zone = zone
         ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
         session.publisher = Publisher(stream, terms, ssrc, self._totals, started, asks)
         answer = self._answer(session, offer, tracks)
-        self._take_over(session, session.publisher, terms, asks=asks)
+        self._take_over(session, stream, session.publisher, terms, asks=asks)
         self._start(session)
         return answer
 
-    def _admit(self, offer_sdp: str) -> Offer:
+    def subscribe(
+        self,
+        *,
+        owner: str,
+        label: str = "",
+        zone: str = "",
+        on_change: Callable[[str], None] | None = None,
+        on_end: Callable[[str, str], None] | None = None,
+    ) -> str:
+        """Let a subscriber to any number of streams in; the session's id. It says by ``want`` what it wants.
+
+        ``on_change(session_id)`` is called when a track came, went or changed without its asking: an offer may be due.
+        Raises TooMany ``relay.full``.
+        """
+        self._need_room()
+        session = self._session(None, "", (), owner, label, on_end)
+        session.zone = zone
+        changed = (lambda: on_change(session.id)) if on_change is not None else (lambda: None)
+        session.subscriber = Subscriber(
+            session, viewers_of=self._viewers_of, local=lambda own: self._local(session, own),
+            accepted=lambda: self._directory.reach(session), restarted=lambda: self._restarted(session),
+            sweep=self._sweep, on_change=changed, now=self._clock,
+        )  # fmt: skip
+        self._directory.sessions[session.id] = session
+        self._start(session)
+        return session.id
+
+    def wish(self, session_id: str, wishes: Sequence[Wish]) -> Offered | None:
+        """A subscriber wants these streams and no others; the offer that it must answer now, if there is one.
+
+        Raises NotFound ``session.unknown``, TooMany ``media.too_many_tracks``.
+        """
+        subscriber = self._subscriber(session_id)
+        subscriber.want(wishes)
+        return subscriber.offer()
+
+    def answer(self, session_id: str, revision: int, sdp: str) -> Offered | None:
+        """A subscriber's answer; the next offer, if there is one.
+
+        Raises NotFound ``session.unknown``, Conflict ``media.revision``, Invalid ``sdp.invalid``.
+        """
+        subscriber = self._subscriber(session_id)
+        subscriber.answer(revision, sdp)
+        return subscriber.offer()
+
+    def restart(self, session_id: str) -> Offered | None:
+        """A subscriber has lost its path, or our last offer: it gets one that begins ICE anew. Raises NotFound."""
+        subscriber = self._subscriber(session_id)
+        subscriber.restart()
+        return subscriber.offer()
+
+    def drop(self, session_id: str, stream: str) -> None:
+        """Take one stream of a subscriber away, at once. Raises NotFound ``session.unknown``."""
+        self._subscriber(session_id).drop(stream)
+
+    def track_states(self, session_id: str) -> dict[str, TrackState]:
+        """State by stream of a subscriber. Raises NotFound ``session.unknown``."""
+        return self._subscriber(session_id).states()
+
+    def _subscriber(self, session_id: str) -> Subscriber:
+        session = self._sessions.get(session_id)
+        if session is None or session.subscriber is None:
+            raise NotFound("session.unknown", "there is no such session")
+        return session.subscriber
+
+    def _restarted(self, session: Session) -> None:
+        self._directory.restarted(session)
+        self._totals.ice_restarts += 1
+
+    def _need_room(self) -> None:
         if len(self._sessions) >= self._max_sessions or self._closing.is_set():
             self._totals.sessions_refused += 1
             raise TooMany("relay.full", "this relay serves as many sessions as it may")
+
+    def _admit(self, offer_sdp: str) -> Offer:
+        self._need_room()
         return negotiate.offer_of(offer_sdp)
 
-    def _take_over(self, session: Session, publisher: Publisher, terms: Terms, *, asks: bool) -> None:
+    def _take_over(
+        self, session: Session, stream: Publication, publisher: Publisher, terms: Terms, *, asks: bool
+    ) -> None:
         """End who published before; viewers stay unless the codec changed."""
         for other in self._sessions.values():
-            if other is not session and other.stream is session.stream and other.publisher is not None:
+            if other is not session and other.stream is stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
         layers = max(1, len(terms.rids))
-        if session.stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
-            self.call_again(session.stream)
+        if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
+            self.call_again(stream)
 
     def call_again(self, stream: Publication) -> None:
-        """The codec of a stream changed: its viewers have to come again."""
-        for other in self._sessions.values():
+        """The codec of a stream changed: its viewers have to come again, subscribers are offered its new tracks."""
+        for other in tuple(self._sessions.values()):
             if other.stream is stream and other.publisher is None:
                 other.finish("codec.changed")
+            elif other.subscriber is not None:
+                other.subscriber.look()
 
     def _session(
-        self, stream: Publication, offer: Offer, owner: str, label: str, on_end: Callable[[str, str], None] | None
+        self,
+        stream: Publication | None,
+        ufrag: str,
+        fingerprints: tuple[tuple[str, str], ...],
+        owner: str,
+        label: str,
+        on_end: Callable[[str, str], None] | None,
     ) -> Session:
-        ice = IceLite(Credentials.random(), offer.ufrag, self._clock())
+        ice = IceLite(Credentials.random(), ufrag, self._clock())
         session: Session
         dtls = Dtls(self._certificate, lambda data: self._send(session, data))
         session = Session(
             new_id("ses", now_ms=self._clock()), stream, owner=owner, label=label, ice=ice, dtls=dtls,
-            fingerprints=offer.fingerprints, clock=self._clock, counters=self._totals, on_end=on_end,
+            fingerprints=fingerprints, clock=self._clock, counters=self._totals, on_end=on_end,
         )  # fmt: skip
         return session
 
-    def _local(self, session: Session) -> Local:
-        local = session.ice.local
+    def _local(self, session: Session, local: Credentials | None = None) -> Local:
+        local = local or session.ice.local
         return Local(
             session=secrets.randbits(62), ufrag=local.ufrag, pwd=local.pwd,
-            fingerprint=(self._print.algorithm, self._print.value), addresses=self._announce, port=self.port,
-            cname=session.stream_id, stream=session.stream_id,
+            fingerprint=(self._print.algorithm, self._print.value), port=self.port,
+            addresses=self._announce.to(session.zone), tcp=self._ports.tcp is not None,
+            cname=session.stream_id or session.id, stream=session.stream_id,
         )  # fmt: skip
 
     def _answer(self, session: Session, offer: Offer, tracks: dict[int, AnswerTrack]) -> Answer:
@@ -242,25 +338,25 @@ class PeerServer:
 
         Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``.
         """
-        if (session := self._sessions.get(session_id)) is None:
+        if (session := self._sessions.get(session_id)) is None or session.subscriber is not None:
             raise NotFound("session.unknown", "there is no such session")
         ufrag = negotiate.fragment_of(fragment)
         if ufrag is None or ufrag == session.ice.remote_ufrag:
             return ""
         session.ice.restart(ufrag)
-        self._directory.restarted(session)
-        self._totals.ice_restarts += 1
+        self._restarted(session)
         return write_fragment(self._local(session), session.mid)
 
     def _start(self, session: Session) -> None:
-        self._directory.add(session)
         self._totals.sessions_opened += 1
+        if session.stream is not None:
+            self._directory.add(session)
 
-        def ended() -> None:
-            session.finish("stream.ended")
+            def ended() -> None:
+                session.finish("stream.ended")
 
-        self._endings[session.id] = ended
-        session.stream.on_end(ended)
+            self._endings[session.id] = ended
+            session.stream.on_end(ended)
         self._group.create_task(self._live_and_die(session), name=f"peer/{session.id}")
 
     # the life of a session ---------------------------------------------------------------------------
@@ -282,12 +378,16 @@ class PeerServer:
         if path is None:
             session.finish("ice.timeout")
             return
+        if session.subscriber is not None:
+            session.subscriber.live()
+            return
         for wanted in session.wanted:
-            if session.stream.tracks.get(wanted.kind) is not wanted.track:
+            stream = session.stream
+            if stream is None or stream.tracks.get(wanted.kind) is not wanted.track:
                 session.finish("codec.changed")
                 return
-            viewers = self._viewers_of(session.stream, wanted.track)
-            session.attach(wanted, viewers, path)
+            viewers = self._viewers_of(stream, wanted.track)
+            session.attach(stream, wanted, viewers, path, width=session.width, paused=session.paused)
 
     def _viewers_of(self, stream: Publication, track: Track) -> Viewers:
         if (found := self._viewers.get(track)) is not None:
@@ -303,17 +403,29 @@ class PeerServer:
     async def _remove(self, session: Session) -> None:
         """Take a session off every table, then say goodbye."""
         self._directory.remove(session)
-        session.stream.forget_end(self._endings.pop(session.id))
-        if session.publisher is not None:
+        stream = session.stream
+        if stream is not None:
+            stream.forget_end(self._endings.pop(session.id))
+        if session.publisher is not None and stream is not None:
             session.publisher.retired = True
-            session.stream.unpublish(session.publisher.request_keyframe)
+            stream.unpublish(session.publisher.request_keyframe)
         await session.close()
+        for path in session.ice.paths:
+            if isinstance(path, tcp.Line):
+                path.hang_up()
+        if session.subscriber is not None:
+            session.subscriber.close()
+        self._sweep()
+        if stream is not None:
+            stream.release(session.id)
+        session.tell_end()
+
+    def _sweep(self) -> None:
+        """Forget tracks that nobody views any more."""
         for track, (stream, viewers) in list(self._viewers.items()):
             if not viewers:
                 stream.unlisten(track.kind, viewers.packets)
                 del self._viewers[track]
-        session.stream.release(session.id)
-        session.tell_end()
 
     # what a viewer's tile wants ----------------------------------------------------------------------
 
@@ -322,6 +434,8 @@ class PeerServer:
         if (session := self._sessions.get(session_id)) is None:
             return False
         session.width = width
+        for seat in session.seats.values():
+            seat.width = width
         session.steer(self._clock())
         return True
 
@@ -376,6 +490,8 @@ class PeerServer:
         """Own every task of this server until it closes."""
         self._loop.add_reader(self._fd, self._demux.readable)
         try:
+            if self._ports.tcp is not None:
+                await self._lines.listen(self._ports.tcp)
             async with self._group:
                 self._group.create_task(self._tick(), name="peer/tick")
                 ready.set()
@@ -383,6 +499,7 @@ class PeerServer:
         finally:
             self._loop.remove_reader(self._fd)
             self._sock.close()
+            await self._lines.close()
 
     async def _tick(self) -> None:
         """Reports, NACKs and consent, until the server closes."""
@@ -400,5 +517,5 @@ class PeerServer:
 
     def _send(self, session: Session, data: bytes) -> None:
         path = session.ice.selected
-        if path is not None and not self._sock._closed and udp.send(self._fd, data, path):
+        if path is not None and self._sock.fileno() >= 0 and tcp.send(self._fd, data, path):
             self._totals.send_errors += 1

@@ -1,9 +1,10 @@
 """One peer connection: its states, its transport, and what it watches or publishes."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pylibsrtp
 import structlog
@@ -20,12 +21,16 @@ from hub.media.peer.sender import Sender
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp import rtcp, twcc
 from hub.media.rtp.bandwidth import Bandwidth
+from hub.media.rtp.layers import Tile, allot
 from hub.media.rtp.sendlog import SendLog
-from hub.media.rtp.unit import Kind
 from signaling.ice import IceLite
+
+if TYPE_CHECKING:
+    from hub.media.peer.subscriber import Subscriber
 
 STEER_EVERY_MS: Final = 250
 REMB_OLD_MS: Final = 5_000
+COMPOUND: Final = 1_100  # octets of sender reports that leave together
 
 log = structlog.get_logger(__name__)
 
@@ -63,13 +68,36 @@ def step(state: State, event: Event) -> State:
     return after
 
 
+@dataclass(slots=True, eq=False)
+class Seat:
+    """One track that a viewer gets. ``name`` is the CNAME of its sender reports, ``width`` that of its tile."""
+
+    stream: Publication
+    viewers: Viewers
+    sender: Sender
+    name: str
+    width: int | None = None
+    paused: bool = False
+
+    @property
+    def video(self) -> bool:
+        return self.viewers.track.kind == "video"
+
+    @property
+    def ssrc(self) -> int:
+        return self.sender.ssrc or self.viewers.track.ssrc
+
+
 class Session:
-    """A viewer or a publisher. ``run`` is its whole life and is owned by the server's task group."""
+    """A viewer, a publisher, or a subscriber to many streams (``stream`` is ``None``).
+
+    ``run`` is its whole life and is owned by the server's task group.
+    """
 
     def __init__(
         self,
         id: str,
-        stream: Publication,
+        stream: Publication | None,
         *,
         owner: str,
         label: str,
@@ -89,21 +117,23 @@ class Session:
         self.state = State.NEW
         self.reason = ""
         self.publisher: Publisher | None = None
+        self.subscriber: Subscriber | None = None
         self.wanted: list[Wanted] = []  # a viewer's tracks
         self.mid = ""  # of the first section
+        self.zone = ""  # the network that the client sits in, as far as it is known
         self.width: int | None = None  # of a viewer's tile
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
         self._remb: tuple[int, int] | None = None  # bit/s, when it came
         self._steered_at = 0
         self._paused = False
+        self.seats: dict[int, Seat] = {}  # by SSRC
         self.early: list[bytes] | None = None  # media before there are keys, where we open DTLS ourselves
-        self.senders: dict[Kind, tuple[Viewers, Sender]] = {}
         self.loss: float | None = None  # of the viewer's last report, 0..1
         self.checked = asyncio.Event()
         self.finished = asyncio.Event()
         self.gone = asyncio.Event()  # everything is cleaned up
-        self._fingerprints = fingerprints
+        self.fingerprints = fingerprints
         self._clock = clock
         self._counters = counters
         self._on_end = on_end
@@ -111,7 +141,7 @@ class Session:
 
     @property
     def stream_id(self) -> str:
-        return self.stream.id
+        return "" if self.stream is None else self.stream.id
 
     @property
     def publishes(self) -> bool:
@@ -160,18 +190,18 @@ class Session:
         async with asyncio.timeout(handshake_s):
             await self.checked.wait()
         self.state = step(self.state, Event.CHECKED)
-        await self.dtls.shake(self._fingerprints, handshake_s)
+        await self.dtls.shake(self.fingerprints, handshake_s)
 
     async def close(self) -> None:
         """Say goodbye; the server has taken us off its tables by then."""
         was_live = self.state is State.LIVE
         self.state = step(self.state, Event.FINISHED)
-        sources = tuple(viewers.track.ssrc for viewers, _ in self.senders.values())
-        for viewers, sender in self.senders.values():
-            viewers.remove(sender)
-        self.senders.clear()
+        sources = tuple(self.seats)
+        for seat in self.seats.values():
+            seat.viewers.remove(seat.sender)
+        self.seats.clear()
         if was_live and sources:
-            self.send_rtcp(rtcp.receiver_report(sources[0], ()) + rtcp.bye(sources))
+            self._say_bye(sources)
         try:
             await self.dtls.stop()
         except Exception:  # OpenSSL's state is no reason to keep a session
@@ -197,8 +227,8 @@ class Session:
                 self._counters.feedback_in += 1
                 self.bandwidth.feedback(self._log.match(item), now_ms)
             elif isinstance(item, rtcp.Nack):
-                for viewers, sender in self._of(item.media):
-                    viewers.nack(sender, item.lost, now_ms)
+                if (seat := self.seats.get(item.media)) is not None:
+                    seat.viewers.nack(seat.sender, item.lost, now_ms)
             elif isinstance(item, rtcp.KeyframeRequest):
                 lost.add(item.media)
             elif isinstance(item, rtcp.Report):
@@ -206,34 +236,59 @@ class Session:
             elif isinstance(item, rtcp.Remb):
                 self._remb = (item.rate, now_ms)
         for media in lost:
-            for viewers, sender in self._of(media):
-                if viewers.track.kind == "video":
-                    viewers.picture_lost(sender, now_ms)
-
-    def _of(self, ssrc: int) -> list[tuple[Viewers, Sender]]:
-        return [pair for pair in self.senders.values() if pair[0].track.ssrc == ssrc]
+            if (seat := self.seats.get(media)) is not None and seat.video:
+                seat.viewers.picture_lost(seat.sender, now_ms)
 
     def _read_report(self, report: rtcp.Report) -> None:
         for block in report.blocks:
-            for viewers, _ in self._of(block.ssrc):
-                if viewers.track.kind == "video":
-                    self.loss = block.fraction_lost / 256
+            if (seat := self.seats.get(block.ssrc)) is not None and seat.video:
+                self.loss = block.fraction_lost / 256
 
     # what a viewer gets ------------------------------------------------------------------------------
 
-    def attach(self, wanted: Wanted, viewers: Viewers, path: bytes) -> None:
-        """Begin one track of a viewer; there are keys and a path."""
+    def attach(
+        self,
+        stream: Publication,
+        wanted: Wanted,
+        viewers: Viewers,
+        path: bytes,
+        *,
+        width: int | None = None,
+        paused: bool = False,
+        ssrcs: tuple[int, int] | None = None,
+    ) -> Seat:
+        """Begin one track of a viewer; there are keys and a path.
+
+        ``ssrcs`` are the track's and its retransmissions' on this connection, where they are not those of the stream.
+        """
         layout, now = wanted.layout, self._clock()
+        ssrc, rtx_ssrc = ssrcs or (0, wanted.track.rtx_ssrc)
         sender = Sender(
             self.dtls.tx, self.dtls.tag, wanted.payload_type, path, layout=layout,
             log=self._log if layout.transport_at else None,
-            repair=Repair(wanted.rtx, wanted.track.rtx_ssrc) if wanted.rtx is not None else None,
+            repair=Repair(wanted.rtx, rtx_ssrc) if wanted.rtx is not None else None, ssrc=ssrc,
         )  # fmt: skip
-        self.senders[wanted.kind] = (viewers, sender)
-        viewers.steer(sender, self.width, None, now)
-        viewers.add(sender, now)
-        if self._paused and wanted.kind == "video":
+        seat = Seat(stream, viewers, sender, stream.id, width, paused and wanted.kind == "video")
+        self.seats[seat.ssrc] = seat
+        viewers.steer(sender, width, None, now)
+        if seat.paused:
             viewers.pause(sender)
+        else:
+            viewers.add(sender, now)
+        return seat
+
+    def detach(self, seat: Seat) -> None:
+        """End one track; the others go on. Its SSRC must not come back on this connection."""
+        seat.viewers.remove(seat.sender)
+        if self.seats.pop(seat.ssrc, None) is None or self.state is not State.LIVE:
+            return
+        self._say_bye((seat.ssrc,))
+        self.dtls.forget(seat.ssrc, *((seat.sender.repair.ssrc,) if seat.sender.repair is not None else ()))
+
+    def _say_bye(self, sources: Sequence[int]) -> None:
+        for at in range(0, len(sources), 31):  # as many as the header can count
+            part = tuple(sources[at : at + 31])
+            self.send_rtcp(rtcp.receiver_report(part[0], ()) + rtcp.bye(part))
 
     def budget(self, now_ms: int) -> int | None:
         """Bit/s that the viewer's path carries, ``None`` when nothing is known of it."""
@@ -243,23 +298,42 @@ class Session:
         return min(rates, default=None)
 
     def steer(self, now_ms: int) -> None:
-        """Choose the layers of the video anew."""
+        """Choose the layers of the video anew: one estimate of the path, shared out among all tiles."""
         self._steered_at = now_ms
         budget = self.budget(now_ms)
-        for viewers, sender in self.senders.values():
-            sender.afford(budget)
-            if viewers.choice:
-                viewers.steer(sender, self.width, budget, now_ms)
+        seen = [seat for seat in self.seats.values() if seat.video and not seat.paused]
+        fair = budget if budget is None else budget // max(len(seen), 1)
+        for seat in self.seats.values():
+            seat.sender.afford(fair)
+        if not any(seat.viewers.choice for seat in seen):
+            return
+        tiles = [Tile(seat.viewers.layers(now_ms), seat.viewers.chosen(seat.sender), seat.width) for seat in seen]
+        for seat, share in zip(seen, allot(tiles, budget), strict=True):
+            if seat.viewers.choice:
+                seat.viewers.steer(seat.sender, seat.width, share, now_ms)
 
     def look(self, *, paused: bool, now_ms: int) -> None:
         """Whether anybody looks at the picture; sound goes on."""
         self._paused = paused
-        if "video" in self.senders:
-            viewers, sender = self.senders["video"]
-            if paused:
-                viewers.pause(sender)
-            else:
-                viewers.resume(sender, now_ms)
+        for seat in self.seats.values():
+            if seat.video:
+                self.show(seat, seat.width, paused=paused, now_ms=now_ms)
+
+    def show(self, seat: Seat, width: int | None, *, paused: bool, now_ms: int) -> None:
+        """How wide a tile is, and whether anybody looks at it."""
+        seat.width = width
+        if seat.paused == paused:
+            return
+        seat.paused = paused
+        if paused:
+            seat.viewers.pause(seat.sender)
+        else:
+            seat.viewers.resume(seat.sender, now_ms)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the picture of a single stream is not looked at."""
+        return self._paused
 
     def tick(self, now_ms: int) -> None:
         """Send the RTCP that is due."""
@@ -270,13 +344,25 @@ class Session:
                 self.send_rtcp(data)
             return
         if now_ms - self._steered_at >= STEER_EVERY_MS:
+            if self.subscriber is not None:
+                self.subscriber.look()
             self.steer(now_ms)
-        if now_ms - self._reported_at < 1_000:
-            return
-        for viewers, sender in self.senders.values():
-            if data := viewers.report(sender, self.stream_id, now_ms) or b"":
-                self._reported_at = now_ms
-                self.send_rtcp(data)
+        if now_ms - self._reported_at >= 1_000:
+            self._report(now_ms)
+
+    def _report(self, now_ms: int) -> None:
+        """A sender report of every track that sends, together in as few packets as they fit."""
+        compound = b""
+        for seat in self.seats.values():
+            if seat.paused or not (data := seat.viewers.report(seat.sender, seat.name, now_ms)):
+                continue
+            self._reported_at = now_ms
+            if compound and len(compound) + len(data) > COMPOUND:
+                self.send_rtcp(compound)
+                compound = b""
+            compound += data
+        if compound:
+            self.send_rtcp(compound)
 
     def send_rtcp(self, plain: bytes) -> None:
         """Protect and send one compound."""
@@ -287,5 +373,6 @@ class Session:
 
     def move(self, path: bytes) -> None:
         """The other side nominated another address."""
-        for _, sender in self.senders.values():
-            sender.move(path)
+        for seat in self.seats.values():
+            seat.sender.move(path)
+            seat.viewers.resettle(seat.sender)

@@ -62,6 +62,32 @@ def choose(layers: Sequence[Layer], current: Choice, *, width: int | None, budge
     return ladder[0][0]
 
 
+class Tile(NamedTuple):
+    """One of several pictures that share a path. ``width`` is that of its tile, ``None``: as large as can be."""
+
+    layers: Sequence[Layer]
+    current: Choice
+    width: int | None
+
+
+def allot(tiles: Sequence[Tile], budget: int | None) -> list[int | None]:
+    """What each tile may cost, in their order: all get their smallest picture, then larger tiles go first."""
+    if budget is None:
+        return [None] * len(tiles)
+    least = [min((layer.rates[0] for layer in tile.layers if layer.alive), default=0) for tile in tiles]
+    spare = max(budget - sum(least), 0)
+    shares: list[int | None] = [None] * len(tiles)
+    widths = [tile.width if tile.width is not None else 1 << 20 for tile in tiles]
+    for i in sorted(range(len(tiles)), key=lambda i: -widths[i]):
+        layers, current, width = tiles[i]
+        share = least[i] + spare
+        layer, temporal = choose(layers, current, width=width, budget=share)
+        rates = next((each.rates for each in layers if each.index == layer), (0,))
+        spare = max(spare - max(rates[min(temporal, len(rates) - 1)] - least[i], 0), 0)
+        shares[i] = share
+    return shares
+
+
 class Meter:
     """Bit rates of one layer by temporal layer, from totals of octets that are looked at now and then."""
 
