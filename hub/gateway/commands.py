@@ -16,7 +16,7 @@ PATIENCE_S: Final = 5.0
 
 
 async def perform(questions: Questions, device: str, command: wire.Command, edition: str | None) -> wire.CommandOut:
-    """Have a device do it. Raises Unavailable, NotFound, Invalid (``gb28181.edition``: only devices of 2022 know it)."""
+    """Have a device do it. Raises Unavailable, NotFound, Invalid (``gb28181.edition``: only 2022 knows it)."""
     sn, channel = questions.number(), command.channel
     match command:
         case wire.Presets():

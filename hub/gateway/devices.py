@@ -76,9 +76,8 @@ class Devices:
     def took(self, change: Change) -> None:
         """A message changed how a device stands: keep it, and tell who should know."""
         known = self.registered.get(change.device)
-        if change.kind in ("online", "refreshed", "offline") or change.moved:
-            self._dirty.add(change.device)
-        elif known is not None and self._clock() - self._kept_at.get(change.device, 0) > KEEP_BEATS_MS:
+        old = known is not None and self._clock() - self._kept_at.get(change.device, 0) > KEEP_BEATS_MS
+        if old or change.moved or change.kind in ("online", "refreshed", "offline"):
             self._dirty.add(change.device)
         if change.kind in ("online", "offline"):
             self._failures.pop(change.device, None)
@@ -153,11 +152,11 @@ class Devices:
     async def restore(self) -> int:
         """Take over what an earlier gateway kept; how many are online. Redis may be empty, or gone."""
         try:
-            rows: dict[str, str] = await self._redis.hgetall(KEPT_KEY)
+            rows = await self._redis.hgetall(KEPT_KEY)
         except BUS_ERRORS as error:
             log.warning("devices.not_restored", error=str(error))
             return 0
-        found = [each for text in rows.values() if (each := _read(text)) is not None]
+        found = [each for text in rows.values() if (each := _read(str(text))) is not None]
         self.registered.restore(found, self._clock())
         return sum(each.phase is Phase.ONLINE for each in found)
 

@@ -1,7 +1,7 @@
 """Who the gateway is in SIP, and how its requests begin."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signaling.gb28181.edition import HEADER, OURS
 from signaling.sip.address import sip_uri
@@ -16,6 +16,10 @@ class Identity:
     domain: str
     host: str
     port: int
+
+    def at(self, port: int) -> "Identity":
+        """The same at another port."""
+        return replace(self, port=port)
 
     @property
     def uri(self) -> str:

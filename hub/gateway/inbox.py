@@ -28,15 +28,14 @@ log: Final = structlog.get_logger(__name__)
 class Inbox:
     """One per gateway. ``on_file_end`` is told the Call-ID of a MediaStatus: its From need not be the device."""
 
-    def __init__(
-        self, devices: Devices, questions: Questions, reports: Reports, traces: Traces, clock: Clock
-    ) -> None:
+    def __init__(self, devices: Devices, questions: Questions, reports: Reports, traces: Traces, clock: Clock) -> None:
         self._devices = devices
         self._questions = questions
         self._reports = reports
         self._traces = traces
         self._clock = clock
         self.catalogs: Catalogs | None = None  # made once the gateway's tasks run
+        self.carry: Callable[[str, str, m.Message], None] = lambda device, channel, message: None
         self.on_file_end: Callable[[str], bool] = lambda call_id: False
         self.counts: Counter[str] = Counter()
 
@@ -53,7 +52,7 @@ class Inbox:
             message = manscdp.parse(request.body, config.charset if config else "auto")
         except GbError as error:
             self.counts["unreadable"] += 1
-            log.info("message.unreadable", device=sender, error=error.id)
+            log.info("message.unreadable", device=sender, error=error.code)
             tx.respond(400, "the body cannot be read")
             return
         if isinstance(message, m.Keepalive):
@@ -102,7 +101,7 @@ class Inbox:
             message = manscdp.parse(request.body, config.charset if config else "auto")
         except GbError as error:
             self.counts["unreadable"] += 1
-            log.info("notify.unreadable", device=device, error=error.id)
+            log.info("notify.unreadable", device=device, error=error.code)
             return
         if isinstance(message, m.Catalog) and self.catalogs is not None:  # some notify by a Response
             self.catalogs.notified(device, message)
@@ -116,8 +115,10 @@ class Inbox:
                 self.counts["unknown"] += 1
             case m.AlarmNotify():
                 self._alarm(device, message)
+                self.carry(device, message.device, message)
             case m.PositionNotify():
                 self._position(device, message)
+                self.carry(device, message.device, message)
             case m.CatalogNotify():
                 if self.catalogs is not None:
                     self.catalogs.notified(device, message)

@@ -75,9 +75,7 @@ async def run_gateway(
 
 async def _wait_for_turn(redis: Redis, name: str, node_id: str, since: int, clock: Clock) -> None:
     """Until the lease is ours."""
-    standing = NodeInfo(
-        id=node_id, role="gateway", url="", since=since, seen_at=since, facts={"active": "0"}
-    )
+    standing = NodeInfo(id=node_id, role="gateway", url="", since=since, seen_at=since, facts={"active": "0"})
     task: asyncio.Task[None] | None = None
     try:
         while True:
@@ -114,6 +112,7 @@ async def _speak(
             await gateway.start(group)
             routes = gateway.routes().routes()
             async with internal_http.serve(routes, token=token, host=settings.internal_host) as base:
+                gateway.cascade.calls.gateway = node_id
 
                 def describe() -> NodeInfo:
                     return gateway.describe(node_id, base, since)
@@ -178,19 +177,17 @@ class Gateway:
         self.inbox = Inbox(self.devices, self.questions, self.reports, self.traces, clock)
         self.calls = Calls(self.node, self.me, self.devices, self.questions)
         self.talks = Talks(self.node, self.me, self.devices, self.questions, self.calls.numbers)
-        self.cascade = Cascade(
-            self.node, self.me, self.devices, self.questions, self.calls, self.reports, token, clock
-        )
+        self.cascade = Cascade(self.node, self.me, self.devices, self.questions, self.calls, self.reports, token, clock)
         self.subscriptions = Subscriptions(self.node, self.me, self.devices, self.questions, self.inbox)
         self.inbox.on_file_end = self.calls.file_end
+        self.inbox.carry = self.cascade.carry
 
     async def start(self, group: asyncio.TaskGroup) -> None:
         """Begin its tasks."""
         self._group = group
         if self._settings.sip_port == 0:
             self.me = self.me.at(self.node.port)
-            for part in (self.questions, self.calls, self.talks, self.cascade, self.subscriptions):
-                part.me = self.me
+            self.questions.me = self.calls.me = self.talks.me = self.cascade.me = self.subscriptions.me = self.me
         self.catalogs = self.inbox.catalogs = Catalogs(self.questions, self.reports, self._clock, group)
         self.counts = {
             "sip": self.node.counters,

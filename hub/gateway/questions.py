@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from hub.bus.gateway_wire import RecordItem, RecordsIn, RecordsOut
 from hub.domain.errors import NotFound, TooMany, Unavailable
@@ -27,7 +27,7 @@ class Questions:
 
     def __init__(self, node: SipNode, me: Identity, devices: Devices) -> None:
         self._node = node
-        self._me = me
+        self.me = me
         self._devices = devices
         self._numbers = itertools.cycle(range(1, MAX_SN))
         self._waiting: dict[tuple[str, int], Callable[[Message], None]] = {}
@@ -41,11 +41,11 @@ class Questions:
         ``…refused``), NotFound."""
         flow = self._devices.flow(device)
         config = self._devices.config(device)
-        charset = "utf-8" if config is not None and config.charset == "utf-8" else "gb18030"
-        request = self._me.request(
+        charset: Literal["utf-8", "gb18030"] = "utf-8" if config and config.charset == "utf-8" else "gb18030"
+        request = self.me.request(
             "MESSAGE",
             device,
-            self._me.domain,
+            self.me.domain,
             body=manscdp.write(message, charset),
             content_type=manscdp.CONTENT_TYPE,
         )
@@ -79,7 +79,7 @@ class Questions:
         return found
 
     async def records(self, device: str, wanted: RecordsIn) -> RecordsOut:
-        """What a channel has recorded. Pages come late, miscounted and twice; what came is told, and what is missing."""
+        """What a channel has recorded. Pages come late, miscounted, twice; what came is told, and what is missing."""
         loop = asyncio.get_running_loop()
         query = RecordQuery(
             sn=self.number(), device=wanted.channel, start=wanted.start_s, end=wanted.end_s, type=wanted.type

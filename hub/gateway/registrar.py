@@ -96,7 +96,7 @@ class Registrar:
                 user_agent=request.headers.get("User-Agent") or "",
             )
         except GbError as error:
-            log.warning("device.not_taken", device=device, error=error.id)
+            log.warning("device.not_taken", device=device, error=error.code)
             tx.respond(503)
             return
         config = self._devices.config(device)

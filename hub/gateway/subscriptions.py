@@ -28,11 +28,9 @@ EVENTS: Final[dict[Wish, str]] = {"catalog": "Catalog", "position": "presence", 
 class Subscriptions:
     """One per gateway: what is configured is subscribed to while the device is online."""
 
-    def __init__(
-        self, node: SipNode, me: Identity, devices: Devices, questions: Questions, inbox: Inbox
-    ) -> None:
+    def __init__(self, node: SipNode, me: Identity, devices: Devices, questions: Questions, inbox: Inbox) -> None:
         self._node = node
-        self._me = me
+        self.me = me
         self._devices = devices
         self._questions = questions
         self._inbox = inbox
@@ -58,6 +56,7 @@ class Subscriptions:
 
     async def round(self) -> None:
         """Once: subscribe where it is wished and nobody does, leave where it is not wished any more."""
+        self._held = {key: held for key, held in self._held.items() if held.active}
         wished = self._wished()
         now = asyncio.get_running_loop().time()
         leave = [key for key in self._held if key not in wished]
@@ -86,12 +85,12 @@ class Subscriptions:
         async with self._gate:
             try:
                 flow = self._devices.flow(device)
-                request = self._me.request(
+                request = self.me.request(
                     "SUBSCRIBE",
                     device,
-                    self._me.domain,
+                    self.me.domain,
                     headers=[
-                        ("Event", EVENTS[wish]), ("Expires", str(EXPIRES_S)), ("Contact", self._me.contact),
+                        ("Event", EVENTS[wish]), ("Expires", str(EXPIRES_S)), ("Contact", self.me.contact),
                     ],
                     body=manscdp.write(self._body(device, wish)),
                     content_type=manscdp.CONTENT_TYPE,
@@ -102,11 +101,6 @@ class Subscriptions:
                 log.info("subscription.refused", device=device, what=wish, error=str(error))
                 return
         self._held[key] = held
-        held.on_ended = lambda: self._over(key, held)
-
-    def _over(self, key: tuple[str, Wish], held: Subscription) -> None:
-        if self._held.get(key) is held:
-            del self._held[key]
 
     def _body(self, device: str, wish: Wish) -> Message:
         sn = self._questions.number()

@@ -107,7 +107,7 @@ class Traces:
 
 
 def summary(data: bytes) -> str:
-    """"MESSAGE Catalog", "401 Unauthorized (REGISTER)"."""
+    """ "MESSAGE Catalog", "401 Unauthorized (REGISTER)"."""
     first = data.split(b"\r\n", 1)[0].decode("utf-8", "replace")[:200]
     if first.startswith("SIP/2.0 "):
         method = _CSEQ.search(data[:4_096])
