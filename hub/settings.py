@@ -34,6 +34,16 @@ class Settings(BaseModel):
     relay_dials: tuple[str, ...] = Field(
         default=("*",), description="zones that these relays can open connections to; * for all"
     )
+    gb_media_host: str = Field(
+        default="",
+        max_length=64,
+        description="address of this relay that GB/T 28181 devices send to; empty: as media_host",
+    )
+    gb_media_ports: str = Field(
+        default="30000-31999",
+        pattern=r"^(|\d{1,5}-\d{1,5})$",
+        description="ports that GB/T 28181 devices send to; empty: any",
+    )
     internal_host: str = Field(default="127.0.0.1", description="address of the roles' internal HTTP")
     weights: Path | None = Field(default=None, description="YOLO weights to use")
     fanout: str = Field(default="", pattern="^(native|python|)$", description="force one half of the relay's fast path")
@@ -47,6 +57,15 @@ class Settings(BaseModel):
     sip_address: str = Field(default="", description="address that devices reach SIP by; empty: as routes say")
     demo: bool = Field(default=False, description="set by `sharpeyes demo` only")
     demo_rtsp_port: int = Field(default=0, ge=0, le=65_535, description="RTSP port of the demo cameras; 0: port + 2")
+    transcode_most: int = Field(
+        default=0, ge=0, le=256, description="pictures that one relay transcodes at once; 0: as many as it has cores"
+    )
+    transcode_size: str = Field(
+        default="1280x720",
+        pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$",
+        description="transcoded pictures are no larger",
+    )
+    transcode_rate: int = Field(default=25, ge=1, le=60, description="transcoded pictures a second at most")
     linger_s: float = Field(default=10.0, ge=0, le=3_600, description="a source stays open so long after the last")
 
     @classmethod
@@ -73,6 +92,12 @@ class Settings(BaseModel):
             text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
             result[PREFIX + field.upper()] = text
         return result
+
+    @property
+    def gb_port_range(self) -> tuple[int, int]:
+        """First and last port for GB/T 28181 media; zeros leave the choice to the system."""
+        first, _, last = (self.gb_media_ports or "0-0").partition("-")
+        return min(int(first), 65_535), min(int(last), 65_535)
 
     @property
     def udp_port(self) -> int:

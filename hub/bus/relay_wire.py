@@ -12,7 +12,7 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     DELETE /sessions/{session}                -> 204
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
-    GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 Annex B: parameter sets and one IDR
+    GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 or video/h265, Annex B: one key frame
     PUT    /drain                             DrainIn -> 204        take nothing new, or again
     GET    /alive                             -> 200 text/plain without end: a byte every half second
     GET    /healthz, /metrics
@@ -72,12 +72,16 @@ class StreamState(Internal):
     reason: str | None = None
     detail: str | None = None  # for the administrator, password masked
     retry_at: int | None = None
-    codec: str | None = None  # "h264", "vp8+opus"
+    codec: str | None = None  # what comes in: "h264", "vp8+opus", "h265+aac"
+    transcoded: bool = False  # somebody watches who cannot decode it as it comes
     width: int | None = None
     height: int | None = None
     viewers: int = 0
     since: int = 0
     origin: str | None = None  # of a leg: its StreamConfig.url
+    call: str | None = None  # gb28181: the call at the gateway, for playback controls
+    gateway: str | None = None  # and that gateway's internal URL
+    facts: dict[str, str] = Field(default_factory=dict)  # gb28181: transport, form, quirks, left_out, end
 
 
 class StreamStates(Internal):
@@ -135,7 +139,7 @@ class PictureRef(Internal):
     node: str
     url: str  # GET with the token
     at: int  # when the relay received it
-    codec: Literal["h264"] = "h264"
+    codec: Literal["h264", "h265"] = "h264"
 
 
 class BoxOut(Internal):

@@ -18,6 +18,7 @@ from hub.domain.ids import Id
 from hub.media.node.manager import Streams
 
 _ID: Final = TypeAdapter(Id)
+VPS: Final = b"\x40"  # what a key frame of H.265 begins with, and none of H.264
 MAX_OWNER: Final = 80
 
 
@@ -117,7 +118,7 @@ class Routes:
         data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
         if data is None:
             raise NotFound("picture.gone", "the relay keeps only the last pictures")
-        return Response(data, media_type="video/h264")
+        return Response(data, media_type="video/h265" if data[4:5] == VPS else "video/h264")
 
     async def end_session(self, request: Request) -> Response:
         await self._streams.end_session(request.path_params["session"])

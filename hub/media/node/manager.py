@@ -11,6 +11,7 @@ import structlog
 from hub.bus.relay_wire import LEG_OWNER, AnswerOut, OfferIn, SessionReport, StreamConfig, StreamState
 from hub.domain.clock import Clock
 from hub.domain.errors import Conflict, NotFound, TooMany
+from hub.domain.gb_url import parse_gb_url
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
 from hub.media.node.legs import Legs
@@ -75,7 +76,9 @@ class Streams:
 
         Raises Invalid ``camera.url_refused``, TooMany ``relay.full``, Conflict ``stream.is_member``.
         """
-        if config.kind != "leg":
+        if config.kind == "gb28181":
+            parse_gb_url(config.url)
+        elif config.kind != "leg":
             check_url(config.url, files=True)  # the folder of files is checked at each opening
         if (feed := self._feeds.get(id)) is not None:
             feed.reconfigure(config)
@@ -172,7 +175,7 @@ class Streams:
         if feed.flowing.is_set() or (feed.config.kind == "leg" and feed.stream.described.is_set()):
             return
         name = f"-{next(self._waiters)}"
-        feed.stream.hold(name)
+        feed.stream.watch(name, hears=False)
         try:
             if feed.config.kind == "leg":
                 await feed.described(OPENING_S)

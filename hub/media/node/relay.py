@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 
 from hub.bus import internal_http, registry
 from hub.bus.connection import BUS_ERRORS
+from hub.bus.gateway_calls import GatewayCalls
 from hub.bus.registry import heartbeat
 from hub.bus.relay_wire import NodeInfo, StreamConfig
 from hub.bus.relays import Relays
@@ -21,6 +23,7 @@ from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed, Tap
+from hub.media.node.gb import GbMedia
 from hub.media.node.http import Routes
 from hub.media.node.legs import Legs
 from hub.media.node.load import Load
@@ -31,6 +34,8 @@ from hub.media.peer.server import PeerServer
 from hub.media.sources.opening import OpenSource, open_source
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf, keep_pictures
+from hub.media.transcode.conversion import Conversion
+from hub.media.transcode.pool import Pool
 from hub.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
@@ -65,8 +70,8 @@ async def run_relay(
         raise Unavailable("relay.unusable", str(error)) from None
     outbox: Outbox | None = None
     try:
-        async with Relays(token) as relays, asyncio.TaskGroup() as group:
-            relay = _Relay(settings, node_id, redis, clock, peers, group, relays)
+        async with Relays(token) as relays, GatewayCalls(token) as calls, asyncio.TaskGroup() as group:
+            relay = _Relay(settings, node_id, redis, clock, peers, group, relays, calls)
             outbox = relay.outbox
             await relay.serve(token, on_ready)
     finally:
@@ -87,6 +92,7 @@ class _Relay:
         peers: PeerServer,
         group: asyncio.TaskGroup,
         relays: Relays,
+        calls: GatewayCalls,
     ) -> None:
         self._settings = settings
         self._id = node_id
@@ -96,9 +102,15 @@ class _Relay:
         self._peers = peers
         self._group = group
         self._shelf = Shelf()
+        width, height = (int(side) for side in settings.transcode_size.split("x"))
+        self.pool = Pool(
+            group, most=settings.transcode_most or os.cpu_count() or 1, width=width, height=height,
+            rate=settings.transcode_rate,
+        )  # fmt: skip
         self._base = ""  # known once the internal HTTP listens, before any stream can be asked for
         self._load = Load(MAX_SESSIONS)
         self._announce_now = asyncio.Event()
+        self._gb = GbMedia(settings, calls, clock=clock)
         self._legs = Legs(node=node_id, relays=relays, clock=clock, peers=peers, group=group)
         self.streams = Streams(
             node=node_id,
@@ -113,7 +125,7 @@ class _Relay:
 
     async def serve(self, token: str, on_ready: Callable[[NodeInfo], None]) -> None:
         """Listen, announce, publish, until cancelled."""
-        routes = Routes(self.streams, figures(self.streams, self._peers, self.outbox), self._drain).routes()
+        routes = Routes(self.streams, figures(self.streams, self._peers, self.outbox, self.pool), self._drain).routes()
         async with internal_http.serve(routes, token=token, host=self._settings.internal_host) as self._base:
             self._group.create_task(
                 heartbeat(self._redis, self._describe, now=self._announce_now), name="relay/heartbeat"
@@ -158,6 +170,8 @@ class _Relay:
         def opener(url: str) -> AbstractAsyncContextManager[OpenSource]:
             if feed.config.kind == "leg":
                 return self._legs.source(feed.stream, url)
+            if feed.config.kind == "gb28181":
+                return self._gb.source(feed.config, f"{self._id}/{id}", on_change)
             return open_source(check_url(url, files=True), clock=self._clock, files=files)
 
         feed = Feed(
@@ -166,6 +180,9 @@ class _Relay:
             clock=self._clock,
             opener=opener,
             taps=self._taps,
+            convert=lambda stream, changed: Conversion(
+                stream, self.pool, linger_s=self._settings.linger_s, on_change=changed
+            ),
             on_change=on_change,
             linger_s=self._settings.linger_s,
         )

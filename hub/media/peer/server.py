@@ -162,6 +162,7 @@ class PeerServer:
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
         """
         offer = self._admit(offer_sdp)
+        stream = stream.rendition(negotiate.decodes(offer))
         chosen = negotiate.for_viewer(offer, stream)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
@@ -353,7 +354,7 @@ class PeerServer:
             self._directory.add(session)
 
             def ended() -> None:
-                session.finish("stream.ended")
+                session.finish(session.stream.ending if session.stream is not None else "stream.ended")
 
             self._endings[session.id] = ended
             session.stream.on_end(ended)

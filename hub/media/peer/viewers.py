@@ -110,8 +110,7 @@ class Viewers:
         """For the next key frame of the layer that it aims at."""
         sender.phase = Phase.WAITING
         self._waiting.append(sender)
-        if self._floors[sender.aim].track.published:
-            self._ask(sender.aim)
+        self._ask(sender.aim)
 
     def remove(self, sender: Sender) -> None:
         """A viewer left, or is put elsewhere."""
@@ -387,6 +386,8 @@ class Viewers:
             if self._replay(sender):
                 sender.replayed_at = now_ms
                 self._counters.replays += 1
+                return
+        self._ask(sender.layer)  # of an encoder of ours; a camera cannot be asked
 
     def _replay(self, sender: Sender) -> bool:
         """The cached GOP once more for one who has seen a part of it; False when that cannot be.
