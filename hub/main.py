@@ -128,9 +128,8 @@ def check_ports(settings: Settings) -> None:
     """Raise Conflict naming the first port that somebody else has."""
     media = settings.media_host or settings.host
     wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
-    wanted += [
-        (media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    ]
+    kinds = _BOTH if settings.media_tcp else _BOTH[:1]
+    wanted += [(media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in kinds]
     if settings.gb_id and settings.sip_port:
         wanted += [(settings.sip_bind, settings.sip_port, kind, "SHARPEYES_SIP_PORT") for kind in _BOTH]
     if settings.demo:
@@ -250,6 +249,8 @@ async def api(settings: Settings, tls: Tls | None) -> None:
     from hub.services.context import make_context
     from hub.store.migrate import migrate
 
+    if settings.turn_urls:
+        settings.turn_key  # noqa: B018 - a secret that is missing is said here, not to the first viewer
     await migrate(settings)
     redis = connect(settings.redis, name="api")
     ctx = make_context(settings, redis=redis)
@@ -261,7 +262,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
         server = Server(
             uvicorn.Config(
                 app,
-                host=settings.host,
+                host="" if settings.host == "::" else settings.host,  # asyncio takes "::" for IPv6 alone
                 port=settings.port,
                 ws="websockets-sansio",
                 ws_max_size=MAX_CLIENT_BYTES,

@@ -92,6 +92,7 @@ class OfferIn(Internal):
     sdp: str = Field(min_length=1, max_length=65_536)
     owner: str  # user id, for withdrawal
     label: str = ""
+    zone: str = Field(default="", max_length=40)  # network that the client sits in; "": not known
     asks: bool = True  # WHIP: the publisher can be asked for key frames
 
 

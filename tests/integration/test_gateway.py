@@ -86,7 +86,8 @@ class GatewayRig:
                 await client.aclose()
 
         self._task = asyncio.create_task(run())
-        await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {self._task, ready}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._task.done():
             self._task.result()
         self.node = ready.result()
@@ -114,7 +115,7 @@ class GatewayRig:
     async def reports(self, kind: str) -> list[Any]:
         client = self.redis.client("reader")
         try:
-            entries = await client.xrange(REPORTS_STREAM)
+            entries: Any = await client.xrange(REPORTS_STREAM)
         finally:
             await client.aclose()
         texts = [values["json"] for _, values in entries]
@@ -400,7 +401,7 @@ async def test_a_call_lives_as_long_as_its_answer_is_read(rig: GatewayRig) -> No
             assert await nvr.calls[0].wait_ended() == "bye"
 
         async def none() -> bool:
-            return (await rig.state())["calls"] == 0
+            return bool((await rig.state())["calls"] == 0)
 
         await until(none)
 
