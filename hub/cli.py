@@ -169,7 +169,7 @@ def role(
     data: Data = None,
     log_as: Annotated[str | None, typer.Option("--log-as", help="Name of its log, where a host runs several.")] = None,
 ) -> None:
-    """Run one role in this process: api, relay, vision, demo-cameras (a cluster's hosts do this)."""
+    """Run one role in this process: api, relay, gateway, vision, demo-cameras (a cluster's hosts do this)."""
     from hub import main, tls
 
     settings = settled(data=data)
@@ -182,6 +182,7 @@ def role(
     roles: dict[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {
         "api": lambda given: main.api(given, secure),
         "relay": main.relay,
+        "gateway": main.gateway,
         "vision": main.vision,
         "demo-cameras": main.demo_cameras,
     }
