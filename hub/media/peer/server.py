@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
-from aiortc.rtcdtlstransport import RTCCertificate
 
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Conflict, NotFound, TooMany
@@ -16,7 +15,7 @@ from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
 from hub.media.peer.demux import Demux, Directory
-from hub.media.peer.dtls import Dtls
+from hub.media.peer.dtls import Certificate, Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.places import Announce, Ports
 from hub.media.peer.publication import Publication
@@ -76,7 +75,7 @@ class PeerServer:
         self._consent_ms = int(consent_s * 1000)
         self._totals = Counters()
         self._fanout = choose_fanout(fanout, self._fd, self._totals)
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = Certificate.generateCertificate()
         self._print = next(f for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
         self._directory = Directory()
         self._sessions = self._directory.sessions
