@@ -7,7 +7,6 @@ each, as PS over RTP over UDP on the loopback; and the same bytes read over TCP.
 import asyncio
 import logging
 import socket
-import subprocess
 import sys
 import time
 from typing import Final
@@ -17,9 +16,9 @@ import uvloop
 
 from hub.bus.gateway_wire import MediaMode
 from hub.domain.clock import system_clock
+from hub.media.peer.ports import Ports
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.gb28181.link import Link
-from hub.media.sources.gb28181.ports import Ports
 from hub.media.sources.gb28181.receiver import GbReceiver
 from signaling.gb28181.framing import frame
 from signaling.gb28181.ps_mux import PsMuxer, RtpSender
@@ -73,7 +72,7 @@ async def cost(mode: MediaMode, seconds: float) -> tuple[float, float]:
         link.answered("127.0.0.1")
         await link.listen()
     command = [sys.executable, "-m", "tests.bench.ps", "--serve", mode, *(str(link.port) for link in links)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(60):
             for link in links:
@@ -84,7 +83,7 @@ async def cost(mode: MediaMode, seconds: float) -> tuple[float, float]:
         spent, mbits = time.process_time() - before, octets * 8 / 1e6
     finally:
         process.kill()
-        process.wait()
+        await process.wait()
         for link in links:
             link.close()
     packets = sum(receiver.figures.packets for receiver in receivers)

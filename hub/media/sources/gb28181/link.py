@@ -13,8 +13,8 @@ from typing import Final, cast
 
 from hub.bus.gateway_wire import MediaMode
 from hub.domain.source_url import refuse_address
+from hub.media.peer.ports import Ports, UdpPort, host_of
 from hub.media.sources.errors import SourceError
-from hub.media.sources.gb28181.ports import Ports, UdpPort, host_of
 from hub.media.sources.gb28181.receiver import GbReceiver
 from signaling.gb28181.framing import Deframer
 
