@@ -96,6 +96,7 @@ class OfferIn(Internal):
     sdp: str = Field(min_length=1, max_length=65_536)
     owner: str  # user id, for withdrawal
     label: str = ""
+    zone: str = Field(default="", max_length=40)  # network that the client sits in; "": not known
     asks: bool = True  # WHIP: the publisher can be asked for key frames
 
 
@@ -142,6 +143,24 @@ class PsOutState(Internal):
 
 class DrainIn(Internal):
     draining: bool
+
+
+class PsIn(Internal):
+    """Send a stream as PS over RTP to an upper platform (POST /streams/{stream}/ps). ``mode`` as we see it."""
+
+    host: str = Field(max_length=64)
+    port: int = Field(ge=0, le=65_535)
+    mode: Literal["udp", "tcp_passive", "tcp_active"]
+    ssrc: int = Field(ge=0, le=2**32 - 1)
+    payload_type: int = Field(default=96, ge=0, le=127)
+    owner: str = Field(default="", max_length=80)
+
+
+class PsOut(Internal):
+    """First line of the answer: where the stream comes from. A line with ``ended`` is the last."""
+
+    host: str
+    port: int
 
 
 class ErrorOut(Internal):

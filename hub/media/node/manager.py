@@ -166,7 +166,12 @@ class Streams:
         if not relay:
             self._need_room(offer.owner)
         answer = await self._peers.whep(
-            stream, offer.sdp, owner=offer.owner, label=offer.label, on_end=self._ended(id, offer.owner)
+            stream,
+            offer.sdp,
+            owner=offer.owner,
+            label=offer.label,
+            zone=offer.zone,
+            on_end=self._ended(id, offer.owner),
         )
         return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
 
@@ -207,6 +212,7 @@ class Streams:
                 offer.sdp,
                 owner=offer.owner,
                 label=offer.label,
+                zone=offer.zone,
                 on_media=lambda session: self._first_media(id, session, offer.owner),
                 on_end=self._ended(id, offer.owner),
             )

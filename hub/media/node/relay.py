@@ -59,14 +59,16 @@ async def run_relay(
     Raises Unavailable in one plain line: ``relay.port_taken``, ``relay.unusable``, ``internal.port_taken``.
     """
     host = settings.media_host or settings.host
-    announce = settings.announce or _own_addresses(host)
+    zones = settings.addresses or {"": _own_addresses(host)}
     try:
         peers = await PeerServer.open(
-            host, settings.udp_port, announce=announce, clock=clock, max_sessions=MAX_SESSIONS, fanout=settings.fanout
-        )
+            host, settings.udp_port, announce=zones.pop("", ()), zones=zones, over_tcp=settings.media_tcp, clock=clock,
+            max_sessions=MAX_SESSIONS, fanout=settings.fanout,
+        )  # fmt: skip
     except OSError as error:
         why = "another program has it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise Unavailable("relay.port_taken", f"media port {host}:{settings.udp_port}/udp: {why}") from None
+        kinds = "udp and tcp" if settings.media_tcp else "udp"
+        raise Unavailable("relay.port_taken", f"media port {host}:{settings.udp_port}, {kinds}: {why}") from None
     except RuntimeError as error:  # the self-test, or a native half that was demanded and is not built
         raise Unavailable("relay.unusable", str(error)) from None
     outbox: Outbox | None = None
@@ -214,7 +216,7 @@ def _own_addresses(host: str) -> tuple[str, ...]:
         return (host,)
     families = (socket.AF_INET,) if host == "0.0.0.0" else (socket.AF_INET, socket.AF_INET6)  # noqa: S104 - compared
     found = [address for family in families if (address := address_of_route(family)) is not None]
-    return (*found, "127.0.0.1")
+    return (*found, "127.0.0.1") if host == "0.0.0.0" else (*found, "127.0.0.1", "::1")  # noqa: S104 - compared
 
 
 async def _last_words(outbox: Outbox) -> None:
