@@ -25,6 +25,7 @@ from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed, Tap
 from hub.media.node.fence import Fence
 from hub.media.node.gb import GbMedia
+from hub.media.node.gb_out import PsOuts, Talks
 from hub.media.node.http import Routes
 from hub.media.node.legs import Legs
 from hub.media.node.load import Load
@@ -124,6 +125,9 @@ class _Relay:
             group=group,
             legs=self._legs,
         )
+        streams = self.streams
+        streams.talks = Talks(self._gb, streams.stream, group, streams.report_end)
+        streams.ps = PsOuts(self._gb, streams.stream, streams.report_end)
         self.outbox = self.streams.outbox = Outbox(redis, self.streams.states)
 
     async def serve(self, token: str, on_ready: Callable[[NodeInfo], None]) -> None:
