@@ -447,6 +447,10 @@ class Stream:
             for listener in self._listeners[kind]:
                 listener(stored)
 
+    def source_asks(self, ask: Asking | None) -> None:
+        """How a pull source is asked for a key frame; ``None`` where it cannot be."""
+        self._ask = ask
+
     def request_keyframe(self, layer: int = 0) -> None:
         """Ask the publisher, or the encoder, when there is one."""
         if self._ask is not None:

@@ -20,6 +20,7 @@ from hub.domain.errors import Invalid
 from hub.media.rendition import Converter
 from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
+from hub.media.sources.gb28181.source import GbSource
 from hub.media.sources.opening import OpenSource
 from hub.media.sources.units import Figures
 from hub.media.stream import Stream
@@ -92,6 +93,7 @@ class Feed:
         """What the rest of the hub may know; no secrets."""
         flowing = self._state in (CameraState.LIVE, CameraState.FROZEN)
         width, height = self._size()
+        call = self._source if isinstance(self._source, GbSource) else None
         return StreamState(
             stream=self.stream.id,
             node=node,
@@ -106,6 +108,9 @@ class Feed:
             viewers=self.stream.viewers,
             since=self._since,
             origin=self.config.url if self.config.kind == "leg" else None,
+            call=call.call if call is not None else None,
+            gateway=call.gateway if call is not None else None,
+            facts=call.facts if call is not None else {},
         )
 
     def _size(self) -> tuple[int | None, int | None]:
@@ -134,6 +139,11 @@ class Feed:
                 task.cancel()
 
     @property
+    def open(self) -> bool:
+        """Whether it has, or tries to get, a connection."""
+        return self._state is not CameraState.IDLE
+
+    @property
     def figures(self) -> Figures:
         """Packets, losses and drops of all connections so far."""
         return self._past if self._source is None else self._past + self._source.figures
@@ -143,7 +153,7 @@ class Feed:
         before, self.config = self.config, config
         if before == config:
             return
-        if (before.kind, before.url) != (config.kind, config.url):
+        if _way(before) != _way(config):
             self._moved = True
         if before.pictures_every_ms != config.pictures_every_ms:
             self._start_taps()
@@ -256,6 +266,8 @@ class Feed:
         try:
             async with self._opener(self.config.url) as source:
                 self._source = source
+                if isinstance(source, GbSource):
+                    self.stream.source_asks(lambda layer: source.request_keyframe())
                 units = await source.read()
                 while True:
                     self._publish(units)
@@ -263,6 +275,7 @@ class Feed:
         finally:
             if self._source is not None:
                 self._past, self._source = self.figures, None
+                self.stream.source_asks(None)
             self.stream.restart()  # nobody who comes now may be shown a picture of the past
 
     async def _next(self, source: OpenSource) -> list[AccessUnit]:
@@ -295,3 +308,8 @@ class Feed:
         if before is not self._state:
             self._since = self._clock()
             self._on_change()
+
+
+def _way(config: StreamConfig) -> tuple[object, ...]:
+    """What makes another connection necessary where it changes."""
+    return (config.kind, config.url, config.gateway, config.media)
