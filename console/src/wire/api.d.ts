@@ -1327,6 +1327,11 @@ export interface components {
              * @default 0
              */
             ptz?: number;
+            /**
+             * Transcoded
+             * @default false
+             */
+            transcoded?: boolean;
         };
         /** Cameras */
         Cameras: {
