@@ -63,13 +63,16 @@ async def run_fleet(
     film: Film,
     *,
     ready: Callable[[Sequence[GbDevice]], None] | None = None,
+    fleet: list[GbDevice] | None = None,
 ) -> None:
     """``devices`` devices, numbered on from ``options.number``, until cancelled; they begin 50 a second.
+
+    ``fleet`` is filled with them as they begin.
 
     Raises Unavailable ``demo.gb_port`` when no port is to be had.
     """
     sound = tone()
-    made: list[GbDevice] = []
+    made: list[GbDevice] = [] if fleet is None else fleet
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for number in range(devices):
             each = replace(options, number=options.number + number)
