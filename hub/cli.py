@@ -213,7 +213,7 @@ def role(
     tls_self_signed: SelfSigned = False,
     data: Data = None,
 ) -> None:
-    """Run one role in this process: api, relay, vision, demo-cameras (a cluster's hosts do this)."""
+    """Run one role in this process: api, relay, gateway, vision, demo-cameras (a cluster's hosts do this)."""
     from hub import main, tls
 
     settings = settled(data=data)
@@ -226,6 +226,7 @@ def role(
     roles: dict[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {
         "api": lambda given: main.api(given, secure),
         "relay": main.relay,
+        "gateway": main.gateway,
         "vision": main.vision,
         "demo-cameras": main.demo_cameras,
     }

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what only one role needs is imported by that role: the rela
 
 READY_S: Final = 180.0  # a first `sharpeyes demo` without `make` encodes its films meanwhile
 POLL_S: Final = 0.1
+_BOTH: Final = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
 LAST_TO_END: Final = frozenset({"redis", "demo-cameras"})
 
 log = structlog.get_logger("main")
@@ -53,6 +54,8 @@ def children(settings: Settings, tls: Tls | None) -> list[Child]:
         Child("relay", [*hub, "relay"], environment),
         Child("vision", [*hub, "vision"], environment),
     ]
+    if settings.gb_id:
+        result.append(Child("gateway", [*hub, "gateway"], environment))
     if settings.demo:
         result.append(Child("demo-cameras", [*hub, "demo-cameras"], environment))
     if not settings.redis_url:
@@ -125,9 +128,10 @@ def check_ports(settings: Settings) -> None:
     """Raise Conflict naming the first port that somebody else has."""
     media = settings.media_host or settings.host
     wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
-    wanted += [
-        (media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    ]
+    kinds = _BOTH if settings.media_tcp else _BOTH[:1]
+    wanted += [(media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in kinds]
+    if settings.gb_id and settings.sip_port:
+        wanted += [(settings.sip_bind, settings.sip_port, kind, "SHARPEYES_SIP_PORT") for kind in _BOTH]
     if settings.demo:
         wanted.append(("127.0.0.1", settings.rtsp_port, socket.SOCK_STREAM, "SHARPEYES_DEMO_RTSP_PORT"))
     for host, port, kind, option in wanted:
@@ -245,6 +249,8 @@ async def api(settings: Settings, tls: Tls | None) -> None:
     from hub.services.context import make_context
     from hub.store.migrate import migrate
 
+    if settings.turn_urls:
+        settings.turn_key  # noqa: B018 - a secret that is missing is said here, not to the first viewer
     await migrate(settings)
     redis = connect(settings.redis, name="api")
     ctx = make_context(settings, redis=redis)
@@ -256,7 +262,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
         server = Server(
             uvicorn.Config(
                 app,
-                host=settings.host,
+                host="" if settings.host == "::" else settings.host,  # asyncio takes "::" for IPv6 alone
                 port=settings.port,
                 ws="websockets-sansio",
                 ws_max_size=MAX_CLIENT_BYTES,
@@ -322,6 +328,19 @@ async def relay(settings: Settings) -> None:
     redis = connect(settings.redis, name="relay")
     try:
         await run_relay(settings, node_id=new_id("relay"), token=internal_token(settings), redis=redis)
+    finally:
+        await redis.aclose()
+
+
+async def gateway(settings: Settings) -> None:
+    """The gateway role."""
+    from hub.gateway import run_gateway
+
+    if not settings.gb_id:
+        raise Unavailable("gateway.no_id", "SHARPEYES_GB_ID is needed: our identifier of 20 digits in GB/T 28181")
+    redis = connect(settings.redis, name="gateway")
+    try:
+        await run_gateway(settings, node_id=new_id("gateway"), token=internal_token(settings), redis=redis)
     finally:
         await redis.aclose()
 

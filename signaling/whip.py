@@ -7,7 +7,7 @@ from typing import Final
 from signaling.sdp import Description, Format, Media, SdpError, parse
 
 MAX_FINGERPRINTS: Final = 8
-_ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
+_ENCODINGS: Final = {"h264": 90_000, "h265": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
 _TCP_PRIORITY: Final = 90 << 24 | (4 << 13 | 0x1FFF) << 8 | 255  # a type below every one of UDP; 4: passive
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
@@ -50,6 +50,9 @@ class Section:
         if codec == "h264":  # single NAL mode cannot carry our FU-A (RFC 6184 §6.2)
             fits = [f for f in fits if f.parameter("packetization-mode") == "1"]
             fits.sort(key=_h264_rank)
+        if codec == "h265":  # profile Main over a single RTP stream (RFC 7798 §7.1), which is what we pass on
+            fits = [f for f in fits if f.parameter("profile-id") in (None, "1")]
+            fits = [f for f in fits if (f.parameter("tx-mode") or "SRST").upper() == "SRST"]
         return fits[0] if fits else None
 
 

@@ -130,7 +130,7 @@ class SipStack:
         *,
         now: Callable[[], float],
         local: Callable[[Flow], tuple[str, int]],
-        on_request: Callable[[ServerTransaction], None],
+        on_request: Callable[[ServerTransaction], object],
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._wake = wake
@@ -215,10 +215,15 @@ class SipStack:
         """The answer to what cannot be taken, without a transaction: the same again if it comes again."""
         if request.method == "ACK" or request.headers.get("Via") is None:
             return
+        back = flow
         try:
             self._note_source(request, flow)
+            back = self._back(request, flow)
+        except SipError:
+            self.counters["refused_blindly"] += 1  # even its Via makes no sense: back to where it came from
+        try:
             response = respond(request, error.status, headers=[("User-Agent", self.config.agent)])
-            self.send(self._back(request, flow), response.encode())
+            self.send(back, response.encode())
             self.counters["refused"] += 1
         except SipError:
             return

@@ -26,10 +26,11 @@ _CERTIFICATE: Final = RTCCertificate.generateCertificate()
 Post = Callable[[str], Awaitable[str]]
 
 
-MID, TRANSPORT = 4, 3  # header extensions of a full offer
+MID, TRANSPORT, SEND_TIME = 4, 3, 2  # header extensions of a full offer
 _EVERYTHING: Final = [
     "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102", "a=rtcp-fb:102 transport-cc", "a=rtcp-fb:102 goog-remb",
     f"a=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid",
+    f"a=extmap:{SEND_TIME} http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
     f"a=extmap:{TRANSPORT} http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
 ]  # fmt: skip
 
@@ -74,7 +75,7 @@ class LightViewer:
         self._buffer = bytearray(2_048)
         self._peer: Any = ("127.0.0.1", 0)
         self._key = (b"", "")
-        self._began = 0.0
+        self.began = 0.0
         self._keyed = False
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,20 +87,26 @@ class LightViewer:
 
     async def join(self, post: Post) -> None:
         """Offer, connect, and keep receiving until ``close``."""
-        self._began = time.perf_counter()
+        self.began = time.perf_counter()
         answer = self.answer = await post(offer(self._ufrag, self._pwd, full=self._full))
-        found = {name: _value(answer, name) for name in ("ice-ufrag", "ice-pwd", "fingerprint")}
         candidate = self._candidate(answer)
         ssrc = re.search(r"a=ssrc:(\d+) ", answer)
         assert candidate is not None
-        assert ssrc is not None
-        self._peer, self._ssrc = (candidate[1], int(candidate[2])), int(ssrc[1])
-        self._key = (found["ice-pwd"].encode(), f"{found['ice-ufrag']}:{self._ufrag}")
+        self._peer, self._ssrc = (candidate[1], int(candidate[2])), int(ssrc[1]) if ssrc else 0
+        self._know(answer)
         await self._open()
         self._tasks.append(asyncio.create_task(self._checks()))
+        await self._secure(answer)
+
+    def _know(self, said: str) -> None:
+        self._key = (_value(said, "ice-pwd").encode(), f"{_value(said, 'ice-ufrag')}:{self._ufrag}")
+
+    async def _secure(self, said: str) -> None:
+        """DTLS once a check was answered, then reports."""
         await self._answered.wait()
-        algorithm, _, value = found["fingerprint"].partition(" ")
-        await self._dtls.start(RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value)], role="server"))
+        algorithm, _, value = _value(said, "fingerprint").partition(" ")
+        parameters = RTCDtlsParameters([RTCDtlsFingerprint(algorithm.lower(), value)], role="server")
+        await self._dtls.start(parameters)
         if self._dtls.state != "connected":
             raise RuntimeError("DTLS failed")
         early, self._early = self._early, []
@@ -213,7 +220,7 @@ class LightViewer:
             return
         self._keyed = self._keyed or begins_keyframe(packet.payload)
         if self._keyed and packet.marker:
-            self.first_frame_s = time.perf_counter() - self._began
+            self.first_frame_s = time.perf_counter() - self.began
             self.seen.set()
 
 

@@ -126,4 +126,8 @@ async def no_such_method(session: SessionName) -> Response:
 
 
 def _created(answered: Answered, kind: str = "whep") -> Response:
-    return Response(answered.sdp, 201, media_type=SDP, headers={"Location": f"/{kind}/sessions/{answered.session}"})
+    place = {"Location": f"/{kind}/sessions/{answered.session}"}
+    response = Response(answered.sdp, 201, media_type=SDP, headers=place)
+    for link in answered.links:  # RFC 9725 §4.6
+        response.headers.append("Link", link)
+    return response

@@ -17,8 +17,10 @@ from hub.bus.relay_wire import StreamConfig, StreamState
 from hub.domain.camera import CameraEvent, CameraState, retry_after, step
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
+from hub.media.rendition import Converter
 from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
+from hub.media.sources.gb28181.source import GbSource
 from hub.media.sources.opening import OpenSource
 from hub.media.sources.units import Figures
 from hub.media.stream import Stream
@@ -35,6 +37,8 @@ STABLE_S: Final = 10.0  # a source that lived so long starts its back-off anew
 Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[OpenSource]]
 """An address to a connection; entering it may raise SourceError."""
 Tap: TypeAlias = Callable[[Stream], Awaitable[None]]
+Convert: TypeAlias = Callable[[Stream, Callable[[], None]], Converter]
+"""Makes a stream's converter; the callback is for its changes."""
 
 
 class Feed:
@@ -48,6 +52,7 @@ class Feed:
         clock: Clock,
         opener: Opener,
         taps: Callable[[StreamConfig], Mapping[str, Tap]] = lambda config: {},
+        convert: Convert | None = None,
         on_change: Callable[[], None] = lambda: None,
         linger_s: float = 10.0,
         freeze_s: float = FREEZE_S,
@@ -65,6 +70,7 @@ class Feed:
         self._opener = opener
         self._taps_of = taps
         self._on_change = on_change
+        self._converter = convert(self.stream, on_change) if convert is not None else None
         self._linger_s = linger_s
         self._freeze_s = freeze_s
         self._retry = retry
@@ -87,6 +93,7 @@ class Feed:
         """What the rest of the hub may know; no secrets."""
         flowing = self._state in (CameraState.LIVE, CameraState.FROZEN)
         width, height = self._size()
+        call = self._source if isinstance(self._source, GbSource) else None
         return StreamState(
             stream=self.stream.id,
             node=node,
@@ -95,11 +102,15 @@ class Feed:
             detail=(self._error.detail or None) if self._error is not None else None,
             retry_at=self._retry_at,
             codec=self.stream.codec if flowing else None,
+            transcoded=self._converter is not None and self._converter.active,
             width=width if flowing else None,
             height=height if flowing else None,
             viewers=self.stream.viewers,
             since=self._since,
             origin=self.config.url if self.config.kind == "leg" else None,
+            call=call.call if call is not None else None,
+            gateway=call.gateway if call is not None else None,
+            facts=call.facts if call is not None else {},
         )
 
     def _size(self) -> tuple[int | None, int | None]:
@@ -137,7 +148,7 @@ class Feed:
         before, self.config = self.config, config
         if before == config:
             return
-        if (before.kind, before.url) != (config.kind, config.url):
+        if _way(before) != _way(config):
             self._moved = True
         if before.pictures_every_ms != config.pictures_every_ms:
             self._start_taps()
@@ -250,6 +261,8 @@ class Feed:
         try:
             async with self._opener(self.config.url) as source:
                 self._source = source
+                if isinstance(source, GbSource):
+                    self.stream.source_asks(lambda layer: source.request_keyframe())
                 units = await source.read()
                 while True:
                     self._publish(units)
@@ -257,6 +270,7 @@ class Feed:
         finally:
             if self._source is not None:
                 self._past, self._source = self.figures, None
+                self.stream.source_asks(None)
             self.stream.restart()  # nobody who comes now may be shown a picture of the past
 
     async def _next(self, source: OpenSource) -> list[AccessUnit]:
@@ -289,3 +303,8 @@ class Feed:
         if before is not self._state:
             self._since = self._clock()
             self._on_change()
+
+
+def _way(config: StreamConfig) -> tuple[object, ...]:
+    """What makes another connection necessary where it changes."""
+    return (config.kind, config.url, config.gateway, config.media)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
-from aiortc.rtcdtlstransport import RTCCertificate
 
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Conflict, NotFound, TooMany
@@ -16,7 +15,7 @@ from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
 from hub.media.peer.demux import Demux, Directory
-from hub.media.peer.dtls import Dtls
+from hub.media.peer.dtls import Certificate, Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.places import Announce, Ports
 from hub.media.peer.publication import Publication
@@ -65,7 +64,7 @@ class PeerServer:
         consent_s: float,
         fanout: str,
     ) -> None:
-        self.port: int = ports.udp.getsockname()[1]
+        self.port = ports.number
         self._ports = ports
         self._sock = ports.udp
         self._fd: int = ports.udp.fileno()
@@ -76,7 +75,7 @@ class PeerServer:
         self._consent_ms = int(consent_s * 1000)
         self._totals = Counters()
         self._fanout = choose_fanout(fanout, self._fd, self._totals)
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = Certificate.generateCertificate()
         self._print = next(f for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
         self._directory = Directory()
         self._sessions = self._directory.sessions
@@ -114,7 +113,7 @@ class PeerServer:
         """
         selftest.check()
         known = Announce.of(announce or ([] if zones else [host]), zones or {})
-        ports = Ports.open(host, port, over_tcp)
+        ports = Ports.open(host, port, over_tcp=over_tcp)
         try:
             server = cls(ports, known, clock, max_sessions, handshake_s, consent_s, fanout)
         except BaseException:
@@ -162,6 +161,7 @@ class PeerServer:
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
         """
         offer = self._admit(offer_sdp)
+        stream = stream.rendition(negotiate.decodes(offer))
         chosen = negotiate.for_viewer(offer, stream)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
@@ -353,7 +353,7 @@ class PeerServer:
             self._directory.add(session)
 
             def ended() -> None:
-                session.finish("stream.ended")
+                session.finish(session.stream.ending if session.stream is not None else "stream.ended")
 
             self._endings[session.id] = ended
             session.stream.on_end(ended)

@@ -110,8 +110,7 @@ class Viewers:
         """For the next key frame of the layer that it aims at."""
         sender.phase = Phase.WAITING
         self._waiting.append(sender)
-        if self._floors[sender.aim].track.published:
-            self._ask(sender.aim)
+        self._ask(sender.aim)
 
     def remove(self, sender: Sender) -> None:
         """A viewer left, or is put elsewhere."""
@@ -281,7 +280,8 @@ class Viewers:
         """Begin with packet ``start``; cached frames end at the newest one's own timestamp, drawn together."""
         floor = self._floors[sender.aim]
         track, newest, key = floor.track, floor.track.get(floor.released), floor.track.get(start)
-        seen, moved = sender.seen, sender.seen is not None and sender.aim != sender.layer
+        seen = sender.seen
+        moved = seen is not None and (sender.aim != sender.layer or not sender.numbering.plain)
         if squeeze and newest is not None:
             spacing = SQUEEZED_MS * track.rate // 1000
             sender.numbering.begin(
@@ -387,6 +387,8 @@ class Viewers:
             if self._replay(sender):
                 sender.replayed_at = now_ms
                 self._counters.replays += 1
+                return
+        self._ask(sender.layer)  # of an encoder of ours; a camera cannot be asked
 
     def _replay(self, sender: Sender) -> bool:
         """The cached GOP once more for one who has seen a part of it; False when that cannot be.
