@@ -17,16 +17,6 @@ from signaling.gb28181.ids import is_id
 REPORT_S: Final = 10.0
 _SHOWN = "devices online streams registered keepalives keepalives_lost calls talks failures"
 SHOWN: Final = tuple(_SHOWN.split())
-    "devices",
-    "online",
-    "streams",
-    "registered",
-    "keepalives",
-    "keepalives_lost",
-    "calls",
-    "talks",
-    "failures",
-)
 
 
 def quirk_list() -> str:
