@@ -132,7 +132,9 @@ class Streams:
         else:
             raise _unknown(id)
         if self.outbox is not None:
-            self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
+            origin = feed.config.url if feed is not None and feed.config.kind == "leg" else None
+            last = StreamState(stream=id, node=self._node, state="idle", since=self._clock(), origin=origin)
+            self.outbox.gone(last)
 
     def states(self) -> list[StreamState]:
         """Every stream's state."""
