@@ -51,7 +51,7 @@ def children(settings: Settings, tls: Tls | None) -> list[Child]:
     secure = ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)] if tls else []
     result = [
         Child("api", [*hub, "api", *secure], environment),
-        Child("relay", [*hub, "relay"], environment),
+        *relay_children([*hub, "relay"], settings),
         Child("vision", [*hub, "vision"], environment),
     ]
     if settings.gb_id:
@@ -61,6 +61,18 @@ def children(settings: Settings, tls: Tls | None) -> list[Child]:
     if not settings.redis_url:
         result.insert(0, Child("redis", redis_server.command(settings)))
     return result
+
+
+def relay_children(command: list[str], settings: Settings) -> list[Child]:
+    """A process a relay, each with a media port of its own."""
+    found = []
+    for n in range(settings.relays):
+        name = "relay" if n == 0 else f"relay-{n + 1}"
+        port = settings.media_ports[n]
+        found.append(
+            Child(name, [*command, "--log-as", name], settings.environ() | {"SHARPEYES_MEDIA_PORT": str(port)})
+        )
+    return found
 
 
 async def serve(settings: Settings, tls: Tls | None, announce: Callable[[float], None]) -> None:
@@ -129,7 +141,7 @@ def check_ports(settings: Settings) -> None:
     media = settings.media_host or settings.host
     wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
     kinds = _BOTH if settings.media_tcp else _BOTH[:1]
-    wanted += [(media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in kinds]
+    wanted += [(media, port, kind, "SHARPEYES_MEDIA_PORT") for port in settings.media_ports for kind in kinds]
     if settings.gb_id and settings.sip_port:
         wanted += [(settings.sip_bind, settings.sip_port, kind, "SHARPEYES_SIP_PORT") for kind in _BOTH]
     if settings.demo:
@@ -172,7 +184,9 @@ async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce
 
 
 async def _all_there(settings: Settings, client: httpx.AsyncClient, url: str, redis: "Redis") -> bool:
-    return await _answers(client, url) and bool(await registry.nodes(redis, "relay")) and await _cameras(settings)
+    if not await _answers(client, url) or len(await registry.nodes(redis, "relay")) < settings.relays:
+        return False
+    return await _cameras(settings)
 
 
 async def _cameras(settings: Settings) -> bool:

@@ -191,6 +191,11 @@ class Settings(BaseModel):
         return self.media_port or self.port + 1
 
     @property
+    def media_ports(self) -> tuple[int, ...]:
+        """The media ports of this machine's relays."""
+        return tuple(self.udp_port + 10 * n for n in range(self.relays))
+
+    @property
     def rtsp_port(self) -> int:
         """The demo cameras' RTSP port in force."""
         return self.demo_rtsp_port or self.port + 2
