@@ -28,12 +28,14 @@ events = typer.Typer(help="The event log.", no_args_is_help=True)
 drill = typer.Typer(help="Drills and their scores.", no_args_is_help=True)
 relay = typer.Typer(help="Relays: list them, empty one before it stops.", no_args_is_help=True)
 models = typer.Typer(help="Detector weights.", no_args_is_help=True)
+demos = typer.Typer(invoke_without_command=True)
 app.add_typer(camera, name="camera")
 app.add_typer(user, name="user")
 app.add_typer(events, name="log")
 app.add_typer(drill, name="drill")
 app.add_typer(relay, name="relay")
 app.add_typer(models, name="models")
+app.add_typer(demos, name="demo")
 
 T = TypeVar("T")
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default .data).", show_default=False)]
@@ -96,15 +98,68 @@ def serve(
     _run(settings, tls_cert, tls_key, tls_self_signed=tls_self_signed, behind_proxy=behind_proxy)
 
 
-@app.command()
+@demos.callback()
 def demo(
+    context: typer.Context,
     data: Data = None,
     port: Port = None,
     relays: Annotated[int | None, typer.Option("--relays", help="Relays on this machine (default 1).")] = None,
 ) -> None:
-    """Run the demo town on 127.0.0.1: 12 cameras, people in every role, one-click sign-in."""
+    """Run the demo town on 127.0.0.1: cameras, people in every role, one-click sign-in.
+
+    `sharpeyes demo device --help`: simulated GB/T 28181 devices for any platform.
+    """
+    if context.invoked_subcommand is not None:
+        return
     settings = settled(data=data, port=port, host="127.0.0.1", demo=True, relays=relays)
     _run(settings, None, None, tls_self_signed=False, behind_proxy=False)
+
+
+@demos.command("device")
+def demo_device(
+    server: Annotated[str, typer.Option("--server", help="The platform's SIP address, host:port.")] = "127.0.0.1:5060",
+    server_id: Annotated[str, typer.Option("--server-id", help="Its identifier.")] = "34020000002000000001",
+    domain: Annotated[str, typer.Option("--domain", help="Its SIP domain, ten digits.")] = "3402000000",
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="File with the devices' password; none: no digest.")
+    ] = None,
+    devices: Annotated[int, typer.Option("--devices", min=1, max=999, help="How many.")] = 1,
+    channels: Annotated[int, typer.Option("--channels", min=1, max=999, help="Cameras of each.")] = 4,
+    first: Annotated[int, typer.Option("--first", min=1, max=999, help="Number of the first device.")] = 1,
+    transport: Annotated[str, typer.Option("--transport", help="udp or tcp, for SIP.")] = "udp",
+    edition: Annotated[str, typer.Option("--edition", help="2011, 2016 or 2022 (X-GB-Ver).")] = "2022",
+    heartbeat: Annotated[float, typer.Option("--heartbeat", help="Seconds between keepalives.")] = 60.0,
+    expires: Annotated[int, typer.Option("--expires", help="Seconds that a registration lasts.")] = 3_600,
+    local_host: Annotated[str, typer.Option("--local-host", help="Our address, for SIP and media.")] = "127.0.0.1",
+    film: Annotated[
+        str, typer.Option("--film", help="small (cheap stripes), scene (PTZ can be seen), or a file of the demo town.")
+    ] = "scene",
+    quirks: Annotated[
+        str, typer.Option("--quirks", help="Misbehaviours, parted by commas; `list` names them all and ends.")
+    ] = "",
+    late: Annotated[float, typer.Option("--late", help="Seconds for catalog-late.")] = 120.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, help="End after so long; 0: at Ctrl-C.")] = 0,
+) -> None:
+    """Simulate GB/T 28181 devices: they register, show channels, stream real PS, obey PTZ, talk back, misbehave.
+
+    A load: sharpeyes demo device --devices 200 --channels 16 --film small
+    """
+    from hub.demo.gb_device import command
+
+    if quirks == "list":
+        print(command.quirk_list())
+        return
+    try:
+        options = command.options_from(
+            server=server, server_id=server_id, domain=domain, password_file=password_file, channels=channels,
+            first=first, devices=devices, transport=transport, edition=edition, heartbeat_s=heartbeat,
+            expires_s=expires, local_host=local_host, late_s=late, quirks=quirks,
+        )  # fmt: skip
+        asyncio.run(command.run(options, devices, film, seconds, lambda line: print(line, flush=True)))
+    except HubError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 def _run(settings: Settings, cert: Path | None, key: Path | None, *, tls_self_signed: bool, behind_proxy: bool) -> None:
