@@ -157,9 +157,10 @@ async def test_a_handler_that_fails_is_a_500_and_logged_once(caplog: pytest.LogC
 
 
 async def test_handlers_at_work_are_bounded() -> None:
-    release = asyncio.Event()
+    release, at_work = asyncio.Event(), asyncio.Semaphore(0)
 
     async def slow(transaction: ServerTransaction) -> None:
+        at_work.release()
         await release.wait()
         transaction.respond(200)
 
@@ -167,6 +168,8 @@ async def test_handlers_at_work_are_bounded() -> None:
         flow = Flow("udp", "127.0.0.1", node.port)
         requests = [make_request("OPTIONS", "sip:a@b", from_="sip:x@y", to="sip:a@b") for _ in range(3)]
         first = [asyncio.ensure_future(client.request(each, flow)) for each in requests[:2]]
+        for _ in first:
+            await at_work.acquire()
         assert (await client.request(requests[2], flow)).status == 503
         release.set()
         assert [(await each).status for each in first] == [200, 200]
