@@ -182,6 +182,15 @@ class Presence(Wire):
     units: dict[str, int]
 
 
+class MediaMove(Wire):
+    """The relay of this media session is dead, or is about to stop. Ask for the same again where the session came
+    from, and end this one once the new one shows pictures."""
+
+    type: Literal["media.move"] = "media.move"
+    session: str  # the last part of its Location
+    reason: Literal["drain", "lost"]
+
+
 class Failed(Wire):
     type: Literal["error"] = "error"
     error: str  # stable id
@@ -197,7 +206,17 @@ class Bye(Wire):
 
 
 ServerMessage: TypeAlias = Annotated[
-    Hello | Pong | Event | CameraStateChanged | Ring | RingEnded | ConferenceState | Presence | Failed | Bye,
+    Hello
+    | Pong
+    | Event
+    | CameraStateChanged
+    | Ring
+    | RingEnded
+    | ConferenceState
+    | Presence
+    | MediaMove
+    | Failed
+    | Bye,
     Field(discriminator="type"),
 ]
 

@@ -2,17 +2,20 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Page
 
 from hub.domain.clock import system_clock
 from hub.media.peer.server import PeerServer
-from hub.media.peer.tcp import Line
+from hub.media.peer.tcp import Line, address_of
 from hub.media.stream import Stream
 from tests.e2e.test_relay_in_chromium import CHROMIUM, grows, page_of
 from tests.integration.media_kit import feeding
 from tests.integration.test_ipv6 import has_ipv6
+from tests.integration.test_turn import credential
+from tests.integration.turn_rig import TURNSERVER, WHY, coturn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium")]
 
@@ -80,5 +83,29 @@ async def test_chromium_sees_pictures_by_ipv6_alone() -> None:
             await page.evaluate("watch('a', ['video'])")
             await grows(page, "a", "video", "framesDecoded", 50)
             assert (await pair(page, "a"))[1] == "::1"
+    finally:
+        await server.close()
+
+
+@pytest.mark.skipif(TURNSERVER is None, reason=WHY)
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_chromium_sees_pictures_by_turn_alone(tmp_path: Path, transport: str) -> None:
+    server = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
+    stream = Stream("cam-1", clock=system_clock, expects=("h264",))
+    username = f"{system_clock() // 1_000 + 600}:u-1"
+    try:
+        async with coturn(tmp_path) as port, feeding(stream), page_of(server, stream) as page, asyncio.timeout(60):
+            turn = {
+                "urls": [f"turn:127.0.0.1:{port}?transport={transport}"],
+                "username": username, "credential": credential(username),
+            }  # fmt: skip
+            configuration = {"iceServers": [turn], "iceTransportPolicy": "relay"}
+            await page.evaluate("turned => watch('a', ['video'], turned)", configuration)
+            found = await grows(page, "a", "video", "framesDecoded", 50)
+            assert found["freezeCount"] == 0
+            (session,) = server.sessions
+            assert session.ice.selected is not None
+            assert 52_000 <= address_of(session.ice.selected)[1] <= 52_200  # a port that coturn relays from
+        assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
     finally:
         await server.close()

@@ -29,8 +29,8 @@ async function gathered(pc) {
     await new Promise(done => { pc.onicegatheringstatechange = () => pc.iceGatheringState === 'complete' && done(); });
   return pc.localDescription.sdp;
 }
-async function watch(name, kinds) {
-  const pc = window[name] = new RTCPeerConnection();
+async function watch(name, kinds, configuration = {}) {
+  const pc = window[name] = new RTCPeerConnection(configuration);
   const began = performance.now();
   for (const kind of kinds) pc.addTransceiver(kind, {direction: 'recvonly'});
   const video = document.createElement('video');

@@ -261,6 +261,25 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /**
+         * MediaMove
+         * @description The relay of this media session is dead, or is about to stop. Ask for the same again where the session came
+         *     from, and end this one once the new one shows pictures.
+         */
+        MediaMove: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.move";
+            /** Session */
+            session: string;
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "drain" | "lost";
+        };
         /** Pong */
         Pong: {
             /**
@@ -330,7 +349,7 @@ export interface components {
              */
             reason: "answered" | "answered_elsewhere" | "declined" | "missed" | "ended";
         };
-        ServerMessage: components["schemas"]["Hello"] | components["schemas"]["Pong"] | components["schemas"]["Event"] | components["schemas"]["CameraStateChanged"] | components["schemas"]["Ring"] | components["schemas"]["RingEnded"] | components["schemas"]["ConferenceState"] | components["schemas"]["Presence"] | components["schemas"]["Failed"] | components["schemas"]["Bye"];
+        ServerMessage: components["schemas"]["Hello"] | components["schemas"]["Pong"] | components["schemas"]["Event"] | components["schemas"]["CameraStateChanged"] | components["schemas"]["Ring"] | components["schemas"]["RingEnded"] | components["schemas"]["ConferenceState"] | components["schemas"]["Presence"] | components["schemas"]["MediaMove"] | components["schemas"]["Failed"] | components["schemas"]["Bye"];
     };
     responses: never;
     parameters: never;

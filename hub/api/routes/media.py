@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from hub.api.deps import Requires, part, signed_in
 from hub.domain.errors import Invalid
@@ -60,10 +60,13 @@ async def offer(request: Request) -> str:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
         raise Invalid("sdp.content_type", f"the body is an offer with Content-Type: {SDP}")
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_SDP:
-            raise SdpTooLarge("sdp.too_large", f"an offer has at most {MAX_SDP} bytes")
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > MAX_SDP:
+                raise SdpTooLarge("sdp.too_large", f"an offer has at most {MAX_SDP} bytes")
+    except ClientDisconnect:
+        raise Invalid("sdp.invalid", "the offer did not arrive") from None
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -126,4 +129,8 @@ async def no_such_method(session: SessionName) -> Response:
 
 
 def _created(answered: Answered, kind: str = "whep") -> Response:
-    return Response(answered.sdp, 201, media_type=SDP, headers={"Location": f"/{kind}/sessions/{answered.session}"})
+    place = {"Location": f"/{kind}/sessions/{answered.session}"}
+    response = Response(answered.sdp, 201, media_type=SDP, headers=place)
+    for link in answered.links:  # RFC 9725 §4.6
+        response.headers.append("Link", link)
+    return response

@@ -23,7 +23,9 @@ from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed, Tap
+from hub.media.node.fence import Fence
 from hub.media.node.gb import GbMedia
+from hub.media.node.gb_out import PsOuts, Talks
 from hub.media.node.http import Routes
 from hub.media.node.legs import Legs
 from hub.media.node.load import Load
@@ -58,14 +60,16 @@ async def run_relay(
     Raises Unavailable in one plain line: ``relay.port_taken``, ``relay.unusable``, ``internal.port_taken``.
     """
     host = settings.media_host or settings.host
-    announce = settings.announce or _own_addresses(host)
+    zones = settings.addresses or {"": _own_addresses(host)}
     try:
         peers = await PeerServer.open(
-            host, settings.udp_port, announce=announce, clock=clock, max_sessions=MAX_SESSIONS, fanout=settings.fanout
-        )
+            host, settings.udp_port, announce=zones.pop("", ()), zones=zones, over_tcp=settings.media_tcp, clock=clock,
+            max_sessions=MAX_SESSIONS, fanout=settings.fanout,
+        )  # fmt: skip
     except OSError as error:
         why = "another program has it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise Unavailable("relay.port_taken", f"media port {host}:{settings.udp_port}/udp: {why}") from None
+        kinds = "udp and tcp" if settings.media_tcp else "udp"
+        raise Unavailable("relay.port_taken", f"media port {host}:{settings.udp_port}, {kinds}: {why}") from None
     except RuntimeError as error:  # the self-test, or a native half that was demanded and is not built
         raise Unavailable("relay.unusable", str(error)) from None
     outbox: Outbox | None = None
@@ -121,6 +125,9 @@ class _Relay:
             group=group,
             legs=self._legs,
         )
+        streams = self.streams
+        streams.talks = Talks(self._gb, streams.stream, group, streams.report_end)
+        streams.ps = PsOuts(self._gb, streams.stream, streams.report_end)
         self.outbox = self.streams.outbox = Outbox(redis, self.streams.states)
 
     async def serve(self, token: str, on_ready: Callable[[NodeInfo], None]) -> None:
@@ -131,6 +138,7 @@ class _Relay:
                 heartbeat(self._redis, self._describe, now=self._announce_now), name="relay/heartbeat"
             )
             self._group.create_task(self.outbox.run(), name="relay/outbox")
+            self._group.create_task(Fence(self._redis, self._id, self.streams).run(), name="relay/fence")
             log.info("relay.ready", node=self._id, udp_port=self._peers.port, internal=self._base)
             on_ready(self._describe())
             await asyncio.Event().wait()
@@ -210,7 +218,7 @@ def _own_addresses(host: str) -> tuple[str, ...]:
         return (host,)
     families = (socket.AF_INET,) if host == "0.0.0.0" else (socket.AF_INET, socket.AF_INET6)  # noqa: S104 - compared
     found = [address for family in families if (address := address_of_route(family)) is not None]
-    return (*found, "127.0.0.1")
+    return (*found, "127.0.0.1") if host == "0.0.0.0" else (*found, "127.0.0.1", "::1")  # noqa: S104 - compared
 
 
 async def _last_words(outbox: Outbox) -> None:

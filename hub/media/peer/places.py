@@ -18,16 +18,18 @@ class Ports:
 
     udp: socket.socket
     tcp: socket.socket | None
+    number: int
 
     @classmethod
-    def open(cls, host: str, port: int, over_tcp: bool) -> Self:
+    def open(cls, host: str, port: int, *, over_tcp: bool) -> Self:
         """Bind both; port 0 takes a number that both are free at. Raises OSError."""
         for attempt in range(ATTEMPTS):
             datagrams = udp.bind(host, port)
+            number: int = datagrams.getsockname()[1]
             if not over_tcp:
-                return cls(datagrams, None)
+                return cls(datagrams, None, number)
             try:
-                return cls(datagrams, tcp.bind(host, datagrams.getsockname()[1]))
+                return cls(datagrams, tcp.bind(host, number), number)
             except OSError as error:
                 datagrams.close()
                 if port or error.errno != errno.EADDRINUSE or attempt == ATTEMPTS - 1:

@@ -64,7 +64,7 @@ class PeerServer:
         consent_s: float,
         fanout: str,
     ) -> None:
-        self.port: int = ports.udp.getsockname()[1]
+        self.port = ports.number
         self._ports = ports
         self._sock = ports.udp
         self._fd: int = ports.udp.fileno()
@@ -113,7 +113,7 @@ class PeerServer:
         """
         selftest.check()
         known = Announce.of(announce or ([] if zones else [host]), zones or {})
-        ports = Ports.open(host, port, over_tcp)
+        ports = Ports.open(host, port, over_tcp=over_tcp)
         try:
             server = cls(ports, known, clock, max_sessions, handshake_s, consent_s, fanout)
         except BaseException:
