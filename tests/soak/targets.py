@@ -22,7 +22,10 @@ from signaling import sdp
 from signaling.gb28181 import invite, manscdp, mansrtsp, ptz
 from signaling.gb28181.collect import CatalogCollector
 from signaling.gb28181.errors import GbError
+from signaling.gb28181.framing import Deframer
+from signaling.gb28181.intake import Intake
 from signaling.gb28181.messages import Catalog, Unknown
+from signaling.gb28181.ps import PsDemuxer
 from signaling.gb28181.tree import build_tree
 from signaling.rtsp.auth import Credentials
 from signaling.rtsp.client import RtspClient
@@ -200,6 +203,35 @@ def sip(data: bytes) -> int:
     return len(stack.take())
 
 
+def ps(data: bytes, size: int = 1_316, markers: bool = False) -> int:
+    """Payloads under the name of PS, and the same bytes without RTP; how many pictures came of the payloads."""
+    intake, bare, pictures = Intake(), PsDemuxer(), 0
+    h264_framer, h265_framer = Framer(), H265Framer()
+    for place, at in enumerate(range(0, len(data), size)):
+        piece = data[at : at + size]
+        if place % 37 == 36:
+            intake.lost()
+        bare.feed(piece, marker=not markers)
+        units = intake.packet(piece, 96, place * 3_600, markers and place % 3 == 0)
+        if at + size >= len(data):
+            units += intake.end()
+        for unit in units:
+            framer = h265_framer if unit.codec == "h265" else h264_framer
+            if unit.nals and framer.assembled(unit.nals) is not None:
+                pictures += 1
+    bare.end()
+    assert len(bare._carry) <= 8_192
+    return pictures
+
+
+def framing(data: bytes, size: int = 1_460) -> int:
+    """A TCP connection, framed in one of three ways; how many packets came out of it."""
+    deframer, packets = Deframer(), 0
+    for at in range(0, len(data), size):
+        packets += len(deframer.feed(data[at : at + size]))
+    return packets
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "rtsp": rtsp,
     "server": server,
@@ -210,4 +242,6 @@ TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "sdp": description,
     "sip": sip,
     "gb28181": gb28181,
+    "ps": ps,
+    "framing": framing,
 }
