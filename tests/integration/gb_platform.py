@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -18,6 +19,7 @@ from signaling.gb28181.es import MediaUnit
 from signaling.gb28181.invite import Media
 from signaling.gb28181.ps import PsDemuxer
 from signaling.gb28181.ps_mux import RtpSender
+from signaling.gb28181.times import format_date
 from signaling.sip.digest import Authority
 from signaling.sip.message import Request, make_request
 from signaling.transport.sip import Call, Flow, NodeConfig, ServerTransaction, SipNode
@@ -123,7 +125,8 @@ class Platform:
             transaction.respond(401, headers=challenges)
             return
         self.flow = transaction.flow
-        transaction.respond(200, headers=[("Expires", request.headers.get("Expires") or "3600")])
+        ahead = format_date(int((time.time() + 3_600) * 1_000))  # an hour, to see that it is taken
+        transaction.respond(200, headers=[("Expires", request.headers.get("Expires") or "3600"), ("Date", ahead)])
 
     def _broadcast(self, transaction: ServerTransaction) -> None:
         offer = invite.parse(transaction.request.body)

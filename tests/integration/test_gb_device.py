@@ -331,6 +331,29 @@ async def test_a_miscounted_catalog_keeps_what_came(film: Film, quirk: Quirk, mi
         assert (catalog.received, catalog.missing) == (4, missing)
 
 
+async def test_a_device_learns_the_platforms_time_and_says_farewell(film: Film) -> None:
+    async with registered(film, Quirk.NO_KEEPALIVE) as (platform, device):
+        assert device.clock_offset_ms is not None
+        assert abs(device.clock_offset_ms - 3_600_000) < 60_000
+        assert await device.unregister()
+        last = [each for each in platform.requests if each.method == "REGISTER"][-1]
+        assert last.headers.get("Expires") == "0"
+        assert not platform.all(m.Keepalive)
+
+
+async def test_a_file_may_end_without_a_word(film: Film) -> None:
+    """QUIRKS 6: then only the end of the packets tells."""
+    async with registered(film, Quirk.NO_MEDIA_STATUS) as (platform, device):
+        start = device.wall() - 3_600
+        channel = device.options.channel_id(0)
+        live = await platform.open(channel, purpose="playback", start_s=start, end_s=start + 1)
+        await live.receiver.until(lambda r: len(r.pictures()) >= 24)
+        async with asyncio.timeout(10):
+            await device.until(lambda d: d.counters["files_ended"] == 1)
+        await live.call.bye()
+        assert device.counters["files_sent"] == 0
+
+
 async def test_keepalives_may_come_from_another_port(film: Film) -> None:
     """QUIRKS 5."""
     async with registered(film, Quirk.NAT_MOVES) as (platform, _device):
