@@ -29,6 +29,11 @@ RATE_US: Final = 500_000  # arrivals are counted over so long
 OVERUSE_US: Final = 10_000
 REBASE_US: Final = 10_000_000
 SILENT_MS: Final = 1_500
+STANDING_US: Final = 120_000  # a queue of so long that neither grows nor drains is too long as well
+STANDING_FOR_MS: Final = 300
+STANDING_CUTS: Final = 4  # after so many in vain it is no queue: the path itself has become longer
+BASE_US: Final = 15_000_000  # the shortest delay is that of one or two such spans
+PROVED_MS: Final = 3_000  # what a probe has shown is believed for so long without anything that uses it
 
 
 class Trend:
@@ -119,6 +124,34 @@ class Trend:
         self._updated = now_us
 
 
+class Queue:
+    """How long packets wait on the way: their one-way delay, beyond the shortest of the last 15 to 30 s."""
+
+    def __init__(self) -> None:
+        self._now = self._before = 0  # shortest delay of this span and of the last one, µs by two clocks
+        self._began: int | None = None
+        self._smooth = 0.0
+
+    def burst(self, sent_us: int, arrived_us: int) -> None:
+        """Take one burst that came."""
+        delay = arrived_us - sent_us
+        if self._began is None or abs(delay - self._before) > 10_000_000:  # the first, or a clock jumped
+            self._began, self._now, self._before, self._smooth = sent_us, delay, delay, 0.0
+        if sent_us - self._began > BASE_US:
+            self._began, self._before, self._now = sent_us, self._now, delay
+        self._now = min(self._now, delay)
+        self._smooth += (delay - min(self._now, self._before) - self._smooth) * 0.25
+
+    @property
+    def us(self) -> float:
+        """The wait of now, smoothed."""
+        return self._smooth
+
+    def forget(self) -> None:
+        """What seemed a queue is the path's own length."""
+        self._began = None
+
+
 class Bandwidth:
     """The estimate of one path, bit/s. Feed it every feedback, ask ``rate`` when something is decided."""
 
@@ -136,6 +169,20 @@ class Bandwidth:
         self._told = self._missing = 0  # sums of those
         self._at_ms: int | None = None
         self._heard_ms = 0
+        self.queue = Queue()
+        self._standing_ms: int | None = None  # since when the queue is too long
+        self._standing_cuts = 0
+        self._proved = (0.0, 0)  # bit/s, until when
+
+    @property
+    def cut_ms(self) -> int:
+        """When the path was last found full."""
+        return self._cut_ms
+
+    def proved(self, rate: int, now_ms: int) -> None:
+        """A probe has shown that the path carries ``rate`` bit/s."""
+        self._proved, self._limit = (float(rate), now_ms + PROVED_MS), None
+        self.by_delay, self.by_loss = max(self.by_delay, rate), max(self.by_loss, rate)
 
     def rate(self, now_ms: int) -> int:
         """What may be sent. Falls by half a second while feedback stays away: nothing seems to arrive."""
@@ -157,10 +204,14 @@ class Bandwidth:
             if burst.arrived_us is not None:
                 self._count(burst.arrived_us, burst.octets)
                 self.trend.burst(burst.sent_us, burst.arrived_us)
+                self.queue.burst(burst.sent_us, burst.arrived_us)
                 grew = grew or self.trend.grows
+        grew = self._stands(now_ms) or grew
         self._follow_delay(grew, since, now_ms)
         self._follow_loss(bursts, since, now_ms)
-        reach = self.arriving * REACH + REACH_MORE
+        reach: float = self.arriving * REACH + REACH_MORE
+        if now_ms < self._proved[1]:
+            reach = max(reach, self._proved[0])
         self.by_delay = min(max(self.by_delay, FLOOR), max(reach, FLOOR), CEILING)
         self.by_loss = min(max(self.by_loss, FLOOR), max(self.by_delay * 1.5, FLOOR), CEILING)
 
@@ -173,6 +224,25 @@ class Bandwidth:
         while self._arrivals[0][0] < at_us - RATE_US:
             self._octets -= self._arrivals.popleft()[1]
         self.arriving = self._octets * 8_000_000 // RATE_US
+
+    def _stands(self, now_ms: int) -> bool:
+        """Whether a queue that is too long neither grows nor drains: a drop to what nearly fits leaves one."""
+        if self.queue.us < STANDING_US or self.trend.falls:
+            self._standing_ms = None
+            if self.queue.us < STANDING_US:
+                self._standing_cuts = 0
+            return False
+        if self._standing_ms is None:
+            self._standing_ms = now_ms
+        if now_ms - self._standing_ms < STANDING_FOR_MS:
+            return False
+        self._standing_ms = now_ms
+        self._standing_cuts += 1
+        if self._standing_cuts > STANDING_CUTS:
+            self._standing_cuts = 0
+            self.queue.forget()
+            return False
+        return True
 
     def _follow_delay(self, grew: bool, since_ms: int, now_ms: int) -> None:
         if grew:
