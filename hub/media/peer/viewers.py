@@ -359,11 +359,13 @@ class Viewers:
         self._counters.nacks += 1
         items: list[Item] = []
         if sender.repair is not None or not sender.layout.varies:
-            for seq in lost[: sender.allow(len(lost), now_ms)]:
+            for seq in lost:
                 found = sender.numbering.find(seq)
-                packet = None if found is None else self._floors[found[1].layer].track.get(found[0])
-                if found is not None and packet is not None:
+                if found is None or (found[1].layer != sender.layer and sender.narrow):
+                    continue  # the key frame of another layer has begun: it needs the room
+                if (packet := self._floors[found[1].layer].track.get(found[0])) is not None:
                     items.append((packet, seq, found[1]))
+            del items[sender.allow(len(items), now_ms) :]
         self._counters.retransmitted += len(items)
         self._counters.retransmit_missed += len(lost) - len(items)
         if items and sender.repair is not None:

@@ -26,12 +26,16 @@ WINDOW: Final = 20  # bursts of the trend line
 GAIN: Final = 4.0
 MIN_US: Final = 5_000  # bursts that left closer together are one
 RATE_US: Final = 500_000  # arrivals are counted over so long
+LATELY_US: Final = 240_000  # and so long when the rate is cut
+DEEP_US: Final = 200_000  # a queue that has to be drained before anything comes in time
+BACK_OFF_DEEP: Final = 0.7
 OVERUSE_US: Final = 10_000
 REBASE_US: Final = 10_000_000
 SILENT_MS: Final = 1_500
 STANDING_US: Final = 120_000  # a queue of so long that neither grows nor drains is too long as well
 STANDING_FOR_MS: Final = 300
-STANDING_CUTS: Final = 4  # after so many in vain it is no queue: the path itself has become longer
+STANDING_CUTS: Final = 4  # after so many, and less sent, it is no queue: the path itself has become longer
+OBEYED: Final = 0.8  # of what arrived at the first of them
 BASE_US: Final = 15_000_000  # the shortest delay is that of one or two such spans
 PROVED_MS: Final = 3_000  # what a probe has shown is believed for so long without anything that uses it
 
@@ -172,6 +176,7 @@ class Bandwidth:
         self.queue = Queue()
         self._standing_ms: int | None = None  # since when the queue is too long
         self._standing_cuts = 0
+        self._standing_from = 0  # what arrived at the first of them
         self._proved = (0.0, 0)  # bit/s, until when
 
     @property
@@ -225,6 +230,12 @@ class Bandwidth:
             self._octets -= self._arrivals.popleft()[1]
         self.arriving = self._octets * 8_000_000 // RATE_US
 
+    def _lately(self) -> int:
+        """What arrived in the last quarter second, bit/s: the longer count still holds what came before a drop."""
+        since = self._arrivals[-1][0] - LATELY_US
+        octets = sum(octets for at, octets in self._arrivals if at > since)
+        return min(self.arriving, max(octets * 8_000_000 // LATELY_US, self.arriving // 2))
+
     def _stands(self, now_ms: int) -> bool:
         """Whether a queue that is too long neither grows nor drains: a drop to what nearly fits leaves one."""
         if self.queue.us < STANDING_US or self.trend.falls:
@@ -237,8 +248,10 @@ class Bandwidth:
         if now_ms - self._standing_ms < STANDING_FOR_MS:
             return False
         self._standing_ms = now_ms
+        if self._standing_cuts == 0:
+            self._standing_from = self.arriving
         self._standing_cuts += 1
-        if self._standing_cuts > STANDING_CUTS:
+        if self._standing_cuts > STANDING_CUTS and self.arriving < self._standing_from * OBEYED:
             self._standing_cuts = 0
             self.queue.forget()
             return False
@@ -248,8 +261,10 @@ class Bandwidth:
         if grew:
             if now_ms - self._cut_ms >= 300:  # the last cut needs a round trip to show
                 self._cut_ms = now_ms
-                self._limit = float(self.arriving) if self._limit is None else self._limit * 0.5 + self.arriving * 0.5
-                self.by_delay = min(self.by_delay, max(self.arriving, FLOOR) * BACK_OFF)
+                came = self._lately()
+                self._limit = float(came) if self._limit is None else self._limit * 0.5 + came * 0.5
+                back_off = BACK_OFF if self.queue.us < DEEP_US else BACK_OFF_DEEP
+                self.by_delay = min(self.by_delay, max(came, FLOOR) * back_off)
         elif not self.trend.falls and now_ms - self._cut_ms >= 500:  # a queue that drains is left alone (§5.5)
             near = self._limit is not None and 0.8 * self._limit < self.by_delay < 1.2 * self._limit
             if self._limit is not None and self.by_delay >= 1.2 * self._limit:
