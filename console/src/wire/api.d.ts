@@ -177,6 +177,274 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{camera}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Command Camera
+         * @description Turn it, focus it, call a preset ...: 404 `camera.unknown`, 409 `camera.not_gb28181`, 503 `gateway.none`.
+         */
+        post: operations["command_camera"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera}/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Records
+         * @description What the device has recorded: 404, 409 `camera.not_gb28181`, 422 `records.span`, 503 `gateway.none`.
+         */
+        get: operations["list_records"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gb28181": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Domain
+         * @description Who we are in GB/T 28181, and whether a gateway runs.
+         */
+        get: operations["get_domain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Domain
+         * @description How devices that nobody listed may register.
+         */
+        patch: operations["change_domain"];
+        trace?: never;
+    };
+    "/api/v1/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Devices
+         * @description Devices within reach, by name.
+         */
+        get: operations["list_devices"];
+        put?: never;
+        /**
+         * Add Device
+         * @description List a device: 409 `device.exists`, 422 `device.unit`.
+         */
+        post: operations["add_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Device
+         * @description One device: 404 `device.unknown`.
+         */
+        get: operations["get_device"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Device
+         * @description Take a device and its cameras out of service: 404 `device.unknown`.
+         */
+        delete: operations["remove_device"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Device
+         * @description Change what is given: 404 `device.unknown`, 422 `device.unit`.
+         */
+        patch: operations["change_device"];
+        trace?: never;
+    };
+    "/api/v1/devices/{device}/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sync Catalog
+         * @description Ask for its catalogue; `catalog_received` of the device grows: 404, 409 `device.offline`, 503 `gateway.none`.
+         */
+        post: operations["sync_catalog"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device}/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Channels
+         * @description Its catalogue, by identifier: 404 `device.unknown`.
+         */
+        get: operations["list_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device}/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Positions
+         * @description Where it was, newest first: 404 `device.unknown`.
+         */
+        get: operations["list_positions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Trace
+         * @description The last 200 messages, passwords masked: 404 `device.unknown`, 503 `gateway.none`.
+         */
+        get: operations["get_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/platforms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Platforms
+         * @description Every platform that we register with, by name.
+         */
+        get: operations["list_platforms"];
+        put?: never;
+        /**
+         * Add Platform
+         * @description Register with one more: 409 `platform.exists`, `platform.too_many`.
+         */
+        post: operations["add_platform"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/platforms/{platform}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Platform
+         * @description Register there no more: 404 `platform.unknown`.
+         */
+        delete: operations["remove_platform"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Platform
+         * @description Change what is given: 404 `platform.unknown`.
+         */
+        patch: operations["change_platform"];
+        trace?: never;
+    };
+    "/api/v1/platforms/{platform}/cameras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Shared
+         * @description What it may see: 404 `platform.unknown`.
+         */
+        get: operations["list_shared"];
+        /**
+         * Share Cameras
+         * @description Let it see these and no others: 404 `platform.unknown`, 422 `camera.unknown`, `platform.id_taken`.
+         */
+        put: operations["share_cameras"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -867,7 +1135,11 @@ export interface paths {
         delete: operations["end_media"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Patch Media
+         * @description Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3). 404 `media.session_unknown`.
+         */
+        patch: operations["patch_media"];
         trace?: never;
     };
     "/whip/sessions/{session}": {
@@ -887,7 +1159,11 @@ export interface paths {
         delete: operations["end_publishing"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Patch Publishing
+         * @description Likewise for a publisher.
+         */
+        patch: operations["patch_publishing"];
         trace?: never;
     };
 }
@@ -910,7 +1186,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "crowd" | "intrusion";
+            kind: "crowd" | "intrusion" | "device_alarm";
             /** Camera */
             camera: string;
             /** Camera Name */
@@ -1032,6 +1308,13 @@ export interface components {
             viewers: number;
             /** Watched */
             watched: boolean;
+            /** Device */
+            device?: string | null;
+            /**
+             * Ptz
+             * @default 0
+             */
+            ptz?: number;
         };
         /** Cameras */
         Cameras: {
@@ -1042,10 +1325,65 @@ export interface components {
             /** Next */
             next: string | null;
         };
+        /** Channel */
+        Channel: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string;
+            /** Parents */
+            parents: string[];
+            /** Civil Code */
+            civil_code: string;
+            /** Manufacturer */
+            manufacturer: string;
+            /** Model */
+            model: string;
+            /** Address */
+            address: string;
+            /** Status */
+            status: string;
+            /** Ptz */
+            ptz: number;
+            /** Longitude */
+            longitude: number | null;
+            /** Latitude */
+            latitude: number | null;
+            /** Position At */
+            position_at: number | null;
+            /** Camera */
+            camera: string | null;
+        };
+        /** Channels */
+        Channels: {
+            /** Items */
+            items: components["schemas"]["Channel"][];
+            /** Next */
+            next: string | null;
+        };
         /** CloseIncident */
         CloseIncident: {
             /** Reason */
             reason: string;
+        };
+        /**
+         * CommandResult
+         * @description The device's own OK or ERROR where it answers such commands, else ``sent``.
+         */
+        CommandResult: {
+            /**
+             * Result
+             * @enum {string}
+             */
+            result: "ok" | "error" | "sent";
+            /** Presets */
+            presets: components["schemas"]["PresetItem"][] | null;
+            /** Values */
+            values: {
+                [key: string]: string;
+            } | null;
         };
         /** Conference */
         Conference: {
@@ -1077,6 +1415,31 @@ export interface components {
             /** Items */
             items: components["schemas"]["Conference"][];
         };
+        /** Cruise */
+        Cruise: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "cruise";
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "add" | "delete" | "speed" | "stay" | "start" | "stop";
+            /** Number */
+            number: number;
+            /**
+             * Preset
+             * @default 0
+             */
+            preset?: number;
+            /**
+             * Value
+             * @default 0
+             */
+            value?: number;
+        };
         /** DemoPeople */
         DemoPeople: {
             /** Items */
@@ -1098,6 +1461,123 @@ export interface components {
         DemoSignIn: {
             /** Username */
             username: string;
+        };
+        /** Device */
+        Device: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Unit */
+            unit: string;
+            /** Unit Name */
+            unit_name: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Has Password */
+            has_password: boolean;
+            /**
+             * Media
+             * @enum {string}
+             */
+            media: "auto" | "udp" | "tcp_passive" | "tcp_active";
+            /**
+             * Charset
+             * @enum {string}
+             */
+            charset: "auto" | "gb18030" | "utf-8";
+            /** Send Date */
+            send_date: boolean;
+            /** Subscriptions */
+            subscriptions: ("catalog" | "position" | "alarm")[];
+            /** Heartbeat S */
+            heartbeat_s: number;
+            /** Heartbeat Misses */
+            heartbeat_misses: number;
+            /** Created At */
+            created_at: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "online" | "offline" | "unknown";
+            /** Reason */
+            reason: string | null;
+            /** Detail */
+            detail: string | null;
+            /** Address */
+            address: string | null;
+            /** Transport */
+            transport: string | null;
+            /** Registered At */
+            registered_at: number | null;
+            /** Keepalive At */
+            keepalive_at: number | null;
+            /** Edition */
+            edition: string | null;
+            /** Calls */
+            calls: number;
+            /** Failed At */
+            failed_at: number | null;
+            /** Failure */
+            failure: string | null;
+            /** Manufacturer */
+            manufacturer: string | null;
+            /** Model */
+            model: string | null;
+            /** Firmware */
+            firmware: string | null;
+            /** Channels */
+            channels: number;
+            /** Catalog At */
+            catalog_at: number | null;
+            /** Catalog Received */
+            catalog_received: number;
+            /** Catalog Expected */
+            catalog_expected: number | null;
+            /** Catalog Missing */
+            catalog_missing: number;
+            /** Catalog Done */
+            catalog_done: boolean;
+        };
+        /**
+         * DevicePatch
+         * @description What is left out stays. A password that is left out stays, too; an empty one means the domain's.
+         */
+        DevicePatch: {
+            /** Name */
+            name?: string | null;
+            /** Unit */
+            unit?: string | null;
+            /** Password */
+            password?: string | null;
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Media */
+            media?: ("auto" | "udp" | "tcp_passive" | "tcp_active") | null;
+            /** Charset */
+            charset?: ("auto" | "gb18030" | "utf-8") | null;
+            /** Send Date */
+            send_date?: boolean | null;
+            /** Subscriptions */
+            subscriptions?: ("catalog" | "position" | "alarm")[] | null;
+            /** Heartbeat S */
+            heartbeat_s?: number | null;
+            /** Heartbeat Misses */
+            heartbeat_misses?: number | null;
+        };
+        /** Devices */
+        Devices: {
+            /** Items */
+            items: components["schemas"]["Device"][];
+            /** Total */
+            total: number;
+            /** Online */
+            online: number;
+            /** Offline */
+            offline: number;
+            /** Next */
+            next: string | null;
         };
         /** Dismiss */
         Dismiss: {
@@ -1168,6 +1648,51 @@ export interface components {
             /** Picture */
             picture: string | null;
         };
+        /**
+         * GbDomain
+         * @description Who we are in GB/T 28181, and how devices that nobody listed may register.
+         */
+        GbDomain: {
+            /** Running */
+            running: boolean;
+            /** Server Id */
+            server_id: string | null;
+            /** Domain */
+            domain: string | null;
+            /** Address */
+            address: string | null;
+            /** Has Password */
+            has_password: boolean;
+            /** Accept Unknown */
+            accept_unknown: boolean;
+        };
+        /** GbDomainPatch */
+        GbDomainPatch: {
+            /** Password */
+            password?: string | null;
+            /** Accept Unknown */
+            accept_unknown?: boolean | null;
+        };
+        /** Home */
+        Home: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "home";
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * Reset S
+             * @default 60
+             */
+            reset_s?: number;
+            /**
+             * Preset
+             * @default 1
+             */
+            preset?: number;
+        };
         /** Incident */
         Incident: {
             /** Id */
@@ -1226,6 +1751,24 @@ export interface components {
             total: number;
             /** Next */
             next: string | null;
+        };
+        /** Lens */
+        Lens: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "lens";
+            /**
+             * Focus
+             * @default 0
+             */
+            focus?: number;
+            /**
+             * Iris
+             * @default 0
+             */
+            iris?: number;
         };
         /** Me */
         Me: {
@@ -1289,6 +1832,32 @@ export interface components {
             /** Sha256 */
             sha256: string | null;
         };
+        /**
+         * Move
+         * @description Until the next command; all zero stops.
+         */
+        Move: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "move";
+            /**
+             * Pan
+             * @default 0
+             */
+            pan?: number;
+            /**
+             * Tilt
+             * @default 0
+             */
+            tilt?: number;
+            /**
+             * Zoom
+             * @default 0
+             */
+            zoom?: number;
+        };
         /** NewCamera */
         NewCamera: {
             /** Name */
@@ -1312,6 +1881,54 @@ export interface components {
             run?: string | null;
             /** Units */
             units: string[];
+        };
+        /** NewDevice */
+        NewDevice: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Unit */
+            unit: string;
+            /**
+             * Password
+             * @default
+             */
+            password?: string;
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * Media
+             * @default auto
+             * @enum {string}
+             */
+            media?: "auto" | "udp" | "tcp_passive" | "tcp_active";
+            /**
+             * Charset
+             * @default auto
+             * @enum {string}
+             */
+            charset?: "auto" | "gb18030" | "utf-8";
+            /**
+             * Send Date
+             * @default true
+             */
+            send_date?: boolean;
+            /** Subscriptions */
+            subscriptions?: ("catalog" | "position" | "alarm")[];
+            /**
+             * Heartbeat S
+             * @default 60
+             */
+            heartbeat_s?: number;
+            /**
+             * Heartbeat Misses
+             * @default 3
+             */
+            heartbeat_misses?: number;
         };
         /** NewIncident */
         NewIncident: {
@@ -1353,6 +1970,61 @@ export interface components {
              * @default 900
              */
             feedback_within_s?: number;
+        };
+        /** NewPlatform */
+        NewPlatform: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Domain */
+            domain: string;
+            /** Host */
+            host: string;
+            /**
+             * Port
+             * @default 5060
+             */
+            port?: number;
+            /**
+             * Transport
+             * @default udp
+             * @enum {string}
+             */
+            transport?: "udp" | "tcp";
+            /** Local Id */
+            local_id: string;
+            /**
+             * Username
+             * @default
+             */
+            username?: string;
+            /**
+             * Password
+             * @default
+             */
+            password?: string;
+            /**
+             * Expires S
+             * @default 3600
+             */
+            expires_s?: number;
+            /**
+             * Heartbeat S
+             * @default 60
+             */
+            heartbeat_s?: number;
+            /**
+             * Charset
+             * @default gb18030
+             * @enum {string}
+             */
+            charset?: "gb18030" | "utf-8";
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled?: boolean;
         };
         /** NewRule */
         NewRule: {
@@ -1481,6 +2153,171 @@ export interface components {
             /** Next */
             next: string | null;
         };
+        /** Platform */
+        Platform: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Domain */
+            domain: string;
+            /** Host */
+            host: string;
+            /** Port */
+            port: number;
+            /** Transport */
+            transport: string;
+            /** Local Id */
+            local_id: string;
+            /** Username */
+            username: string;
+            /** Has Password */
+            has_password: boolean;
+            /** Expires S */
+            expires_s: number;
+            /** Heartbeat S */
+            heartbeat_s: number;
+            /** Charset */
+            charset: string;
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "online" | "offline" | "registering" | "refused" | "unknown";
+            /** Reason */
+            reason: string | null;
+            /** Registered At */
+            registered_at: number | null;
+            /** Keepalive At */
+            keepalive_at: number | null;
+            /** Calls */
+            calls: number;
+            /** Cameras */
+            cameras: number;
+        };
+        /** PlatformPatch */
+        PlatformPatch: {
+            /** Name */
+            name?: string | null;
+            /** Domain */
+            domain?: string | null;
+            /** Host */
+            host?: string | null;
+            /** Port */
+            port?: number | null;
+            /** Transport */
+            transport?: ("udp" | "tcp") | null;
+            /** Local Id */
+            local_id?: string | null;
+            /** Username */
+            username?: string | null;
+            /** Password */
+            password?: string | null;
+            /** Expires S */
+            expires_s?: number | null;
+            /** Heartbeat S */
+            heartbeat_s?: number | null;
+            /** Charset */
+            charset?: ("gb18030" | "utf-8") | null;
+            /** Enabled */
+            enabled?: boolean | null;
+        };
+        /** Platforms */
+        Platforms: {
+            /** Items */
+            items: components["schemas"]["Platform"][];
+        };
+        /** Position */
+        Position: {
+            /** Channel */
+            channel: string;
+            /** At */
+            at: number;
+            /** Longitude */
+            longitude: number;
+            /** Latitude */
+            latitude: number;
+            /** Speed */
+            speed: number | null;
+            /** Direction */
+            direction: number | null;
+        };
+        /** Positions */
+        Positions: {
+            /** Items */
+            items: components["schemas"]["Position"][];
+        };
+        /** Precise */
+        Precise: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "precise";
+            /** Pan */
+            pan: number;
+            /** Tilt */
+            tilt: number;
+            /** Zoom */
+            zoom: number;
+        };
+        /** Preset */
+        Preset: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "preset";
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "set" | "go" | "delete";
+            /** Number */
+            number: number;
+        };
+        /** PresetItem */
+        PresetItem: {
+            /** Number */
+            number: number;
+            /** Name */
+            name: string;
+        };
+        /** PresetsQuery */
+        PresetsQuery: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "presets";
+        };
+        /** Recording */
+        Recording: {
+            /** Name */
+            name: string;
+            /** Start S */
+            start_s: number;
+            /** End S */
+            end_s: number;
+            /** Type */
+            type: string;
+            /** Bytes */
+            bytes: number | null;
+        };
+        /**
+         * Recordings
+         * @description ``missing``: how many the device announced and did not tell of.
+         */
+        Recordings: {
+            /** Items */
+            items: components["schemas"]["Recording"][];
+            /** Complete */
+            complete: boolean;
+            /** Missing */
+            missing: number;
+        };
         /** Review */
         Review: {
             /** Accepted */
@@ -1496,7 +2333,7 @@ export interface components {
          * @description One verb on one noun. ``unit`` rights reach only objects of the user's own unit and below.
          * @enum {string}
          */
-        Right: "camera.read" | "camera.watch" | "camera.manage" | "rule.manage" | "alert.read" | "alert.handle" | "incident.read" | "incident.handle" | "order.read" | "order.issue" | "order.answer" | "conference.open" | "conference.join" | "drill.read" | "drill.run" | "log.read" | "user.manage" | "system.read";
+        Right: "camera.read" | "camera.watch" | "camera.control" | "camera.manage" | "rule.manage" | "alert.read" | "alert.handle" | "incident.read" | "incident.handle" | "order.read" | "order.issue" | "order.answer" | "conference.open" | "conference.join" | "drill.read" | "drill.run" | "log.read" | "user.manage" | "system.read";
         /**
          * Role
          * @description A person has exactly one.
@@ -1513,7 +2350,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "crowd" | "intrusion";
+            kind: "crowd" | "intrusion" | "device_alarm";
             /** Name */
             name: string;
             /**
@@ -1599,6 +2436,29 @@ export interface components {
             items: components["schemas"]["Run"][];
             /** Total */
             total: number;
+        };
+        /** Scan */
+        Scan: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "scan";
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "start" | "stop" | "left" | "right" | "speed";
+            /**
+             * Number
+             * @default 0
+             */
+            number?: number;
+            /**
+             * Value
+             * @default 0
+             */
+            value?: number;
         };
         /** Scenario */
         Scenario: {
@@ -1736,12 +2596,61 @@ export interface components {
             expires_at: number;
             user: components["schemas"]["Me"];
         };
+        /** ShareCamera */
+        ShareCamera: {
+            /** Camera */
+            camera: string;
+            /** Gb Id */
+            gb_id?: string | null;
+        };
+        /** ShareCameras */
+        ShareCameras: {
+            /** Items */
+            items: components["schemas"]["ShareCamera"][];
+        };
+        /** SharedCamera */
+        SharedCamera: {
+            /** Camera */
+            camera: string;
+            /** Name */
+            name: string;
+            /** Gb Id */
+            gb_id: string;
+        };
+        /** SharedCameras */
+        SharedCameras: {
+            /** Items */
+            items: components["schemas"]["SharedCamera"][];
+        };
         /** SignIn */
         SignIn: {
             /** Username */
             username: string;
             /** Password */
             password: string;
+        };
+        /**
+         * Simple
+         * @description Administrators only, but for ``keyframe``.
+         */
+        Simple: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "guard" | "unguard" | "reset_alarm" | "record" | "stop_record" | "reboot" | "keyframe" | "info" | "status";
+        };
+        /** Switch */
+        Switch: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "switch";
+            /** Number */
+            number: number;
+            /** On */
+            on: boolean;
         };
         /** System */
         System: {
@@ -1777,6 +2686,29 @@ export interface components {
             data: {
                 [key: string]: unknown;
             };
+        };
+        /** Trace */
+        Trace: {
+            /** Items */
+            items: components["schemas"]["TraceEntry"][];
+        };
+        /** TraceEntry */
+        TraceEntry: {
+            /** At */
+            at: number;
+            /**
+             * Direction
+             * @enum {string}
+             */
+            direction: "in" | "out";
+            /** Transport */
+            transport: string;
+            /** Peer */
+            peer: string;
+            /** Summary */
+            summary: string;
+            /** Text */
+            text: string;
         };
         /** Unit */
         Unit: {
@@ -2193,6 +3125,624 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    command_camera: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Move"] | components["schemas"]["Lens"] | components["schemas"]["Preset"] | components["schemas"]["PresetsQuery"] | components["schemas"]["Cruise"] | components["schemas"]["Scan"] | components["schemas"]["Switch"] | components["schemas"]["Home"] | components["schemas"]["Precise"] | components["schemas"]["Simple"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandResult"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_records: {
+        parameters: {
+            query: {
+                /** @description Unix time in seconds */
+                start: number;
+                /** @description Unix time in seconds */
+                end: number;
+            };
+            header?: never;
+            path: {
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recordings"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_domain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GbDomain"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    change_domain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GbDomainPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GbDomain"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_devices: {
+        parameters: {
+            query?: {
+                q?: string;
+                state?: ("online" | "offline" | "unknown") | null;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Devices"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    add_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDevice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    remove_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    change_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DevicePatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    sync_catalog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_channels: {
+        parameters: {
+            query?: {
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channels"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_positions: {
+        parameters: {
+            query?: {
+                channel?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Positions"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_platforms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Platforms"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    add_platform: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPlatform"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Platform"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    remove_platform: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                platform: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    change_platform: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                platform: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlatformPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Platform"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_shared: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                platform: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedCameras"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    share_cameras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                platform: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareCameras"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharedCameras"];
+                };
             };
             /** @description Client Error */
             "4XX": {
@@ -3374,7 +4924,10 @@ export interface operations {
     };
     watch_camera: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of the tile, in pixels: which layer is sent */
+                width?: number | null;
+            };
             header?: never;
             path: {
                 camera: string;
@@ -3444,7 +4997,10 @@ export interface operations {
     };
     watch_member: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of the tile, in pixels: which layer is sent */
+                width?: number | null;
+            };
             header?: never;
             path: {
                 conference: string;
@@ -3480,7 +5036,10 @@ export interface operations {
     };
     watch_stage: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of the tile, in pixels: which layer is sent */
+                width?: number | null;
+            };
             header?: never;
             path: {
                 conference: string;
@@ -3542,6 +5101,48 @@ export interface operations {
             };
         };
     };
+    patch_media: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/trickle-ice-sdpfrag": string;
+            };
+        };
+        responses: {
+            /** @description ICE begins anew: the relay's side */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/trickle-ice-sdpfrag": string;
+                };
+            };
+            /** @description taken */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     end_publishing: {
         parameters: {
             query?: never;
@@ -3554,6 +5155,48 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    patch_publishing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/trickle-ice-sdpfrag": string;
+            };
+        };
+        responses: {
+            /** @description ICE begins anew: the relay's side */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/trickle-ice-sdpfrag": string;
+                };
+            };
+            /** @description taken */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -9,7 +9,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.bus.internal_http import read, reply
-from hub.bus.relay_wire import SESSION_HEADER, OfferIn, StreamConfig, StreamStates
+from hub.bus.relay_wire import (
+    SESSION_HEADER,
+    FragmentIn,
+    OfferIn,
+    StreamConfig,
+    StreamStates,
+    SubscribeIn,
+    SubscriberAnswer,
+    TracksIn,
+)
 from hub.bus.streaming import Streamed
 from hub.domain.errors import Invalid, NotFound
 from hub.domain.ids import Id
@@ -17,6 +26,7 @@ from hub.media.node.manager import Streams
 
 _ID: Final = TypeAdapter(Id)
 MAX_OWNER: Final = 80
+MAX_ANSWER_BODY: Final = 256 * 1024  # an answer of 131,072 characters, escaped as JSON
 
 
 class Routes:
@@ -38,6 +48,13 @@ class Routes:
             Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
             Route("/sessions", self.end_owner, methods=["DELETE"]),
             Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
+            Route("/sessions/{session}", self.patch, methods=["PATCH"]),
+            Route("/subscribers", self.subscribe, methods=["POST"]),
+            Route("/subscribers/{session}", self.end_session, methods=["DELETE"]),
+            Route("/subscribers/{session}/tracks", self.wish, methods=["PUT"]),
+            Route("/subscribers/{session}/answer", self.answer, methods=["POST"]),
+            Route("/subscribers/{session}/restart", self.restart, methods=["POST"]),
+            Route("/subscribers/{session}/grants", self.withdraw, methods=["DELETE"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
@@ -86,6 +103,29 @@ class Routes:
 
     async def end_session(self, request: Request) -> Response:
         await self._streams.end_session(request.path_params["session"])
+        return Response(status_code=204)
+
+    async def patch(self, request: Request) -> Response:
+        return reply(self._streams.patch(request.path_params["session"], await read(request, FragmentIn)))
+
+    async def subscribe(self, request: Request) -> Response:
+        body = await read(request, SubscribeIn)
+        self._streams.need_room(body.owner)
+        return reply(self._streams.subscribers.open(body.owner, body.label), 201)
+
+    async def wish(self, request: Request) -> Response:
+        body = await read(request, TracksIn)
+        return reply(self._streams.subscribers.wish(request.path_params["session"], body))
+
+    async def answer(self, request: Request) -> Response:
+        body = await read(request, SubscriberAnswer, limit=MAX_ANSWER_BODY)
+        return reply(self._streams.subscribers.answer(request.path_params["session"], body))
+
+    async def restart(self, request: Request) -> Response:
+        return reply(self._streams.subscribers.restart(request.path_params["session"]))
+
+    async def withdraw(self, request: Request) -> Response:
+        self._streams.subscribers.withdraw(request.path_params["session"], request.query_params.get("key", ""))
         return Response(status_code=204)
 
     async def end_owner(self, request: Request) -> Response:

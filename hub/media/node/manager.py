@@ -7,13 +7,14 @@ from typing import Final
 
 import structlog
 
-from hub.bus.relay_wire import AnswerOut, OfferIn, SessionReport, StreamConfig, StreamState
+from hub.bus.relay_wire import AnswerOut, FragmentIn, FragmentOut, OfferIn, SessionReport, StreamConfig, StreamState
 from hub.domain.clock import Clock
 from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
 from hub.media.node.outbox import Outbox
 from hub.media.node.outlets import Outlet, Outlets
+from hub.media.node.subscribers import Subscribers
 from hub.media.peer.server import PeerServer
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf
@@ -58,6 +59,9 @@ class Streams:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._members: dict[str, Member] = {}
         self.outbox: Outbox | None = None
+        self.subscribers = Subscribers(
+            peers, self.stream, lambda session, owner, what, why: self._report("", session, owner, what, why)
+        )
         self.outlets = Outlets(lambda id, session, owner, why: self._report(id, session, owner, "ended", why))
 
     # desired state ----------------------------------------------------------------------------------
@@ -102,6 +106,12 @@ class Streams:
             self._member_state(member) for member in self._members.values()
         ]
 
+    def stream(self, id: str) -> Stream | None:
+        """A camera's or a member's stream."""
+        if (feed := self._feeds.get(id)) is not None:
+            return feed.stream
+        return None if (member := self._members.get(id)) is None else member.stream
+
     @property
     def feeds(self) -> list[Feed]:
         """The pulled cameras."""
@@ -114,23 +124,20 @@ class Streams:
 
         Raises NotFound ``stream.unknown``, TooMany ``relay.full``, and what the peers raise.
         """
-        if (feed := self._feeds.get(id)) is not None:
-            stream = feed.stream
-        elif (member := self._members.get(id)) is not None:
-            stream = member.stream
-        else:
+        if (stream := self.stream(id)) is None:
             raise _unknown(id)
-        self._need_room(offer.owner)
+        self.need_room(offer.owner)
         answer = await self._peers.whep(
-            stream, offer.sdp, owner=offer.owner, label=offer.label, on_end=self._ended(id, offer.owner)
-        )
+            stream, offer.sdp, owner=offer.owner, label=offer.label, width=offer.width,
+            on_end=self._ended(id, offer.owner),
+        )  # fmt: skip
         return AnswerOut(sdp=answer.sdp, session=answer.session_id)
 
     async def whip(self, id: str, offer: OfferIn) -> AnswerOut:
         """Let a publisher in; the stream comes into being. Raises Conflict ``stream.is_camera``, TooMany."""
         if id in self._feeds:
             raise Conflict("stream.is_camera", "a camera is pulled, not published")
-        self._need_room(offer.owner)
+        self.need_room(offer.owner)
         member = self._members.get(id)
         fresh = member is None
         if member is None:
@@ -156,7 +163,7 @@ class Streams:
         self._changed(id)
         return AnswerOut(sdp=answer.sdp, session=answer.session_id)
 
-    def _need_room(self, owner: str) -> None:
+    def need_room(self, owner: str) -> None:
         """Nobody takes the places of all others. Raises TooMany ``relay.full``."""
         if sum(session.owner == owner for session in self._peers.sessions) >= MAX_SESSIONS_OF_ONE:
             raise TooMany("relay.full", f"one sign-in has at most {MAX_SESSIONS_OF_ONE} sessions on a relay")
@@ -166,6 +173,12 @@ class Streams:
         if (feed := self._feeds.get(id)) is None:
             raise _unknown(id)
         return self.outlets.open(feed.stream, owner)
+
+    def patch(self, session: str, fragment: FragmentIn) -> FragmentOut:
+        """Trickle, or begin ICE anew. Raises NotFound ``session.unknown``, Invalid ``sdp.invalid``."""
+        if not any(each.id == session and each.owner == fragment.owner for each in self._peers.sessions):
+            raise NotFound("session.unknown", "there is no such session")
+        return FragmentOut(sdp=self._peers.patch(session, fragment.sdp))
 
     async def end_session(self, session: str) -> None:
         """Raises NotFound ``session.unknown``."""

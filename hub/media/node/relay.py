@@ -116,7 +116,7 @@ class _Relay:
             url=self._base,
             since=self._since,
             seen_at=self._clock(),
-            load=sessions / MAX_SESSIONS,
+            load=sum(max(1, len(session.seats)) for session in self._peers.sessions) / MAX_SESSIONS,
             facts=facts,
         )
 
