@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 [ -e .env ] && { echo ".env is there already; delete it to make new secrets (the database keeps its old password)" >&2; exit 1; }
 secret() { head -c 24 /dev/urandom | base64 | tr '+/' '-_'; }
 umask 077
-printf 'REDIS_PASSWORD=%s\nPOSTGRES_PASSWORD=%s\nSHARPEYES_ANNOUNCE=%s\n' "$(secret)" "$(secret)" "$1" > .env
+printf 'REDIS_PASSWORD=%s\nPOSTGRES_PASSWORD=%s\nTURN_SECRET=%s\nSHARPEYES_ANNOUNCE=%s\n' "$(secret)" "$(secret)" "$(secret)" "$1" > .env
 echo "wrote .env (mode 600); now: docker compose up --build"

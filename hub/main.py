@@ -125,7 +125,8 @@ def check_ports(settings: Settings) -> None:
     """Raise Conflict naming the first port that somebody else has."""
     media = settings.media_host or settings.host
     wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
-    wanted.append((media, settings.udp_port, socket.SOCK_DGRAM, "SHARPEYES_MEDIA_PORT"))
+    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM) if settings.media_tcp else (socket.SOCK_DGRAM,)
+    wanted += [(media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in kinds]
     if settings.demo:
         wanted.append(("127.0.0.1", settings.rtsp_port, socket.SOCK_STREAM, "SHARPEYES_DEMO_RTSP_PORT"))
     for host, port, kind, option in wanted:
@@ -243,6 +244,8 @@ async def api(settings: Settings, tls: Tls | None) -> None:
     from hub.services.context import make_context
     from hub.store.migrate import migrate
 
+    if settings.turn_urls:
+        settings.turn_key  # noqa: B018 - a secret that is missing is said here, not to the first viewer
     await migrate(settings)
     redis = connect(settings.redis, name="api")
     ctx = make_context(settings, redis=redis)
@@ -254,7 +257,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
         server = Server(
             uvicorn.Config(
                 app,
-                host=settings.host,
+                host="" if settings.host == "::" else settings.host,  # asyncio takes "::" for IPv6 alone
                 port=settings.port,
                 ws="websockets-sansio",
                 ws_max_size=MAX_ANSWER_BYTES,

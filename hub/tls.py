@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import ssl
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +46,7 @@ def self_signed(settings: Settings) -> Tls:
     """Return the installation's own certificate; make it at the first call, anew 30 days before it ends."""
     folder = settings.data / "tls"
     certificate, key = folder / "certificate.pem", folder / "key.pem"
-    names = tuple(dict.fromkeys((settings.host, *settings.announce, "127.0.0.1", "::1", "localhost")))
+    names = tuple(dict.fromkeys((settings.host, *chain(*settings.addresses.values()), "127.0.0.1", "::1", "localhost")))
     if not (certificate.exists() and key.exists() and _serves(certificate, names)):
         _make(certificate, key, names)
     return Tls(certificate, key, _fingerprint(certificate))

@@ -231,7 +231,7 @@ class Worker:
         """In the thread. What became of the picture, and what was found."""
         ref = work.ref
         try:
-            frame = Frame(ref.camera, ref.at, decode_keyframe(work.data))
+            frame = Frame(ref.camera, ref.at, decode_keyframe(work.data, ref.codec))
             look = pipeline.look(frame, work.rules)
         except BadPicture as error:
             log.info("vision.bad_picture", camera=ref.camera, problem=str(error))

@@ -174,6 +174,12 @@ class IceLite:
         self.before = (self.local, self.remote_ufrag)
         self.local, self.remote_ufrag = local or Credentials.random(), remote_ufrag
 
+    def forget(self, path: bytes) -> None:
+        """A path is gone for good; where it was the one in use, the next authentic check names another."""
+        self.paths = [known for known in self.paths if known != path]
+        if self.selected == path:
+            self.selected = None
+
     def _key(self, message: StunMessage) -> tuple[bytes, bool]:
         """The password that a check is signed with, and whether it is of the time before a restart."""
         if message.username == f"{self.local.ufrag}:{self.remote_ufrag}":

@@ -86,6 +86,12 @@ class Media(_Attributes):
     format_ids: tuple[str, ...]
     attributes: tuple[Attribute, ...]
     line: int
+    lines: tuple[tuple[str, str], ...] = ()
+    """The other lines of the section, as c= and b=, and y= and f= of GB/T 28181, which stand behind everything."""
+
+    def value_of(self, letter: str) -> str | None:
+        """Value of the first line of that letter (no m= or a=), None when absent."""
+        return next((value for name, value in self.lines if name == letter), None)
 
     @property
     def direction(self) -> str:
@@ -145,6 +151,12 @@ class Description(_Attributes):
 
     attributes: tuple[Attribute, ...]
     media: tuple[Media, ...]
+    lines: tuple[tuple[str, str], ...] = ()
+    """The session's other lines, in order: o=, s=, u=, c=, t= and what there is."""
+
+    def value_of(self, letter: str) -> str | None:
+        """Value of the session's first line of that letter, None when absent."""
+        return next((value for name, value in self.lines if name == letter), None)
 
     def bundle(self) -> tuple[str, ...]:
         """The mids of the first BUNDLE group (RFC 9143), empty when there is none."""
@@ -207,17 +219,20 @@ def parse(text: str, limits: Limits = USUAL) -> Description:
     if not lines or lines[0][1:] != ("v", "0"):
         raise SdpError("description does not begin with v=0", lines[0][0] if lines else 0)
     session: list[Attribute] = []
-    sections: list[tuple[tuple[str, int, str, tuple[str, ...]], int, list[Attribute]]] = []
+    others: list[tuple[str, str]] = []
+    sections: list[tuple[tuple[str, int, str, tuple[str, ...]], int, list[Attribute], list[tuple[str, str]]]] = []
     for number, letter, value in lines[1:]:
         if letter == "m":
             if len(sections) == limits.media:
                 raise SdpError("description has too many media sections", number)
-            sections.append((_media(value, number), number, []))
+            sections.append((_media(value, number), number, [], []))
         elif letter == "a":
             name, _, rest = value.partition(":")
             (sections[-1][2] if sections else session).append(Attribute(name.strip(), rest.strip()))
+        else:
+            (sections[-1][3] if sections else others).append((letter, value.strip()))
     media = tuple(
-        Media(kind, port, protocol, formats, tuple(attributes), number)
-        for (kind, port, protocol, formats), number, attributes in sections
+        Media(kind, port, protocol, formats, tuple(attributes), number, tuple(lines))
+        for (kind, port, protocol, formats), number, attributes, lines in sections
     )
-    return Description(tuple(session), media)
+    return Description(tuple(session), media, tuple(others))

@@ -7,8 +7,9 @@ from typing import Final
 from signaling.sdp import Description, Format, Media, SdpError, parse
 
 MAX_FINGERPRINTS: Final = 8
-_ENCODINGS: Final = {"h264": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
+_ENCODINGS: Final = {"h264": 90_000, "h265": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
+_TCP_PRIORITY: Final = 90 << 24 | (4 << 13 | 0x1FFF) << 8 | 255  # a type below every one of UDP; 4: passive
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
 MID, RID, REPAIRED_RID = "mid", "rid", "repaired-rid"
 SEND_TIME, TRANSPORT, LEVEL = "abs-send-time", "transport-cc", "audio-level"
@@ -49,6 +50,9 @@ class Section:
         if codec == "h264":  # single NAL mode cannot carry our FU-A (RFC 6184 §6.2)
             fits = [f for f in fits if f.parameter("packetization-mode") == "1"]
             fits.sort(key=_h264_rank)
+        if codec == "h265":  # profile Main over a single RTP stream (RFC 7798 §7.1), which is what we pass on
+            fits = [f for f in fits if f.parameter("profile-id") in (None, "1")]
+            fits = [f for f in fits if (f.parameter("tx-mode") or "SRST").upper() == "SRST"]
         return fits[0] if fits else None
 
 
@@ -88,6 +92,7 @@ class Local:
     port: int
     cname: str
     stream: str
+    tcp: bool = False  # the same port by TCP as well
 
 
 def _h264_rank(offered: Format) -> int:
@@ -186,11 +191,19 @@ def write_fragment(local: Local, mid: str) -> str:
 
 
 def candidate_lines(local: Local) -> list[str]:
-    """Every candidate of ours, and that there are no more."""
+    """Host candidates, and that there are no more; those by TCP are for clients that get nothing through by UDP.
+
+    RFC 6544 §4.2, §4.5.
+    """
     lines = [
         f"a=candidate:{n} 1 udp {2_130_706_431 - n} {ip} {local.port} typ host"
         for n, ip in enumerate(local.addresses, 1)
     ]
+    if local.tcp:
+        lines += [
+            f"a=candidate:{n} 1 tcp {_TCP_PRIORITY - (n << 8)} {ip} {local.port} typ host tcptype passive"
+            for n, ip in enumerate(local.addresses, len(local.addresses) + 1)
+        ]
     return [*lines, "a=end-of-candidates"]
 
 

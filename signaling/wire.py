@@ -125,6 +125,7 @@ class MediaSubscribe(Wire):
     type: Literal["media.subscribe"] = "media.subscribe"
     session: Id | None = None
     anew: bool = False
+    h265: bool = False  # this browser decodes it
     tracks: tuple[WantedTrack, ...] = Field(max_length=MAX_TRACKS)
 
 

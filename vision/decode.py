@@ -1,6 +1,6 @@
-"""One key frame, Annex B, to pixels; sizes are bounded before memory is spent."""
+"""One key frame of H.264 or H.265, Annex B, to pixels; sizes are bounded before memory is spent."""
 
-from typing import Final
+from typing import Final, Literal
 
 import av
 import numpy as np
@@ -16,8 +16,8 @@ class BadPicture(ValueError):
     """The bytes are no decodable key frame."""
 
 
-def decode_keyframe(data: bytes) -> Pixels:
-    """Decode parameter sets and one IDR (H.264 Annex B) to BGR.
+def decode_keyframe(data: bytes, coding: Literal["h264", "h265"] = "h264") -> Pixels:
+    """Decode parameter sets and one IDR (H.264) or IRAP picture (H.265), Annex B, to BGR.
 
     Raises BadPicture: empty, over 4 MiB, over 4096 x 2304 pixels, no IDR, damaged.
     """
@@ -25,7 +25,7 @@ def decode_keyframe(data: bytes) -> Pixels:
         raise BadPicture("the picture is empty")
     if len(data) > MAX_BYTES:
         raise BadPicture(f"the picture has {len(data)} bytes; {MAX_BYTES} are allowed")
-    codec = av.CodecContext.create("h264", "r")
+    codec = av.CodecContext.create("hevc" if coding == "h265" else "h264", "r")
     assert isinstance(codec, VideoCodecContext)
     # A lone picture gains nothing from threads; libavcodec refuses larger pictures before it allocates them.
     codec.thread_count = 1

@@ -25,6 +25,7 @@ from hub.api.routes import (
     demo,
     devices,
     drills,
+    ice_servers,
     incidents,
     media,
     orders,
@@ -69,6 +70,7 @@ _REST: Final = (
     orders,
     conferences,
     drills,
+    ice_servers,
     events_routes,
     system,
 )

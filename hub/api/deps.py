@@ -4,12 +4,14 @@ Default is to deny: ``create_app`` refuses a route that neither declares its rig
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 
+from hub.api.network import client_zone
 from hub.api.security import check_local_demo, check_origin, session_token
 from hub.domain.errors import Unavailable
 from hub.domain.roles import Right
@@ -71,7 +73,8 @@ async def signed_in(connection: HTTPConnection) -> SignedInAs:
     unsafe = connection.scope["type"] == "websocket" or connection.scope.get("method") not in SAFE
     if by_cookie and unsafe:
         check_origin(connection)
-    who = await accounts.authenticate(get_context(connection), token)
+    context = get_context(connection)
+    who = replace(await accounts.authenticate(context, token), zone=client_zone(connection, context.settings))
     connection.scope["sharpeyes.session"] = who
     return who
 

@@ -578,6 +578,18 @@ class System(Reply):
     nodes: list[Node]
 
 
+class IceServer(Reply):
+    urls: list[str]
+    username: str
+    credential: str
+
+
+class IceServers(Reply):
+    items: list[IceServer]
+    expires_at: int
+    only: bool  # RTCConfiguration.iceTransportPolicy is "relay"
+
+
 class ErrorBody(Reply):
     id: str
     message: str

@@ -92,14 +92,14 @@ def check_origin(connection: HTTPConnection, *, needed: bool = True) -> None:
 
 def check_local_demo(connection: HTTPConnection, *, demo: bool) -> None:
     """Raise NotFound unless this is the demo, asked from this machine by a name of this machine, without a proxy."""
-    if demo and _from_loopback(connection) and not _was_forwarded(connection.headers) and _names_loopback(connection):
+    if demo and _from_loopback(connection) and not was_forwarded(connection.headers) and _names_loopback(connection):
         return
     raise NotFound("route.unknown", "there is nothing here")
 
 
 def from_loopback(connection: HTTPConnection) -> bool:
     """Whether the request came straight from this machine."""
-    return _from_loopback(connection) and not _was_forwarded(connection.headers)
+    return _from_loopback(connection) and not was_forwarded(connection.headers)
 
 
 def _from_loopback(connection: HTTPConnection) -> bool:
@@ -109,7 +109,8 @@ def _from_loopback(connection: HTTPConnection) -> bool:
         return False
 
 
-def _was_forwarded(headers: Headers) -> bool:
+def was_forwarded(headers: Headers) -> bool:
+    """Whether a proxy says that it passed this request on."""
     return any(_PROXIED.fullmatch(name) for name in headers)
 
 

@@ -1,6 +1,7 @@
 """Who is there: every process writes its NodeInfo under a key that runs out; a dead one is gone in 6 s."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
@@ -14,6 +15,10 @@ Role: TypeAlias = Literal["api", "relay", "gateway", "vision"]
 TTL_MS: Final = 6_000
 EVERY_S: Final = 2.0
 MOST_NODES: Final = 1_024
+# Facts of a relay's NodeInfo:
+ZONE: Final = "zone"  # the network that it stands in
+DIALS: Final = "dials"  # the zones that it can open connections to, separated by commas; * for all
+DRAINING: Final = "draining"  # not empty: it takes nothing new
 
 
 async def announce(redis: Redis, node: NodeInfo) -> None:
@@ -26,8 +31,12 @@ async def withdraw(redis: Redis, node_id: str) -> None:
     await redis.delete(NODES_KEY.format(id=node_id))
 
 
-async def heartbeat(redis: Redis, describe: Callable[[], NodeInfo]) -> None:
-    """Announce ``describe()`` every 2 s until cancelled, then withdraw. A dead Redis is waited for."""
+async def heartbeat(redis: Redis, describe: Callable[[], NodeInfo], *, now: asyncio.Event | None = None) -> None:
+    """Announce ``describe()`` every 2 s, and at once when ``now`` is set, until cancelled; then withdraw.
+
+    A dead Redis is waited for.
+    """
+    now = now or asyncio.Event()
     outage = Outage("heartbeat")
     try:
         while True:
@@ -37,7 +46,10 @@ async def heartbeat(redis: Redis, describe: Callable[[], NodeInfo]) -> None:
                 await asyncio.sleep(outage.failed(error))
                 continue
             outage.worked()
-            await asyncio.sleep(EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await now.wait()
+            now.clear()
     finally:
         try:
             async with asyncio.timeout(0.5):

@@ -14,11 +14,17 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     POST   /subscribers/{session}/restart     -> SubscriberOut      an offer that begins ICE anew
     DELETE /subscribers/{session}/grants?key= -> 204                what hangs on this alone is taken away at once
     DELETE /subscribers/{session}             -> 204
+    PUT    /streams/{stream}/pushes/{node}    PushIn -> 204         publish it there until nobody wants it there
+    DELETE /streams/{stream}/pushes/{node}    -> 204
     DELETE /sessions/{session}                -> 204
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
-    GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 Annex B: parameter sets and one IDR
+    GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 or video/h265, Annex B: one key frame
+    PUT    /drain                             DrainIn -> 204        take nothing new, or again
+    GET    /alive                             -> 200 text/plain without end: a byte every half second
     GET    /healthz, /metrics
+
+A relay's owner at another relay is LEG_OWNER and its id. What it has by a leg it gives to no relay.
 
 A camera's stream id is the camera's id. A conference member's stream id is the member's id.
 """
@@ -33,6 +39,8 @@ LIVE_CHANNEL: Final = "live"  # pub/sub: api -> every api process: {"seq":..}, c
 STATES_CHANNEL: Final = "states"  # pub/sub: relay -> api: StreamState JSON on each change and every 5 s
 NODES_KEY: Final = "node:{id}"  # string with TTL 6 s, JSON NodeInfo, written every 2 s
 LEASE_KEY: Final = "lease:{name}"
+LEG_OWNER: Final = "leg-"
+ALIVE_EVERY_S: Final = 0.5
 SESSION_HEADER: Final = "X-Session"
 
 
@@ -52,7 +60,8 @@ class NodeInfo(Internal):
 
 class StreamConfig(Internal):
     """``pull``: a camera's URL. ``gb28181``: ``gb28181://<device>/<channel>?stream=0`` (``?start=…&end=…`` for
-    playback), asked for at ``gateway``. ``leg``: the stream of that id on the relay whose internal URL this is."""
+    playback), asked for at ``gateway``. ``leg``: the stream of that id on the relay whose internal URL this is, or
+    ``push:<node>``: that relay publishes it here."""
 
     kind: Literal["pull", "gb28181", "leg"] = "pull"
     url: str = Field(max_length=1_000)  # with user and password: never logged, never answered
@@ -70,11 +79,16 @@ class StreamState(Internal):
     reason: str | None = None
     detail: str | None = None  # for the administrator, password masked
     retry_at: int | None = None
-    codec: str | None = None  # "h264", "vp8+opus"
+    codec: str | None = None  # what comes in: "h264", "vp8+opus", "h265+aac"
+    transcoded: bool = False  # somebody watches who cannot decode it as it comes
     width: int | None = None
     height: int | None = None
     viewers: int = 0
     since: int = 0
+    origin: str | None = None  # of a leg: its StreamConfig.url
+    call: str | None = None  # gb28181: the call at the gateway, for playback controls
+    gateway: str | None = None  # and that gateway's internal URL
+    facts: dict[str, str] = Field(default_factory=dict)  # gb28181: transport, form, quirks, left_out, end
 
 
 class StreamStates(Internal):
@@ -86,6 +100,8 @@ class OfferIn(Internal):
     owner: str  # user id, for withdrawal
     label: str = ""
     width: int | None = Field(default=None, ge=1, le=16_384)  # of a viewer's tile, in pixels
+    zone: str = Field(default="", max_length=40)  # network that the client sits in; "": not known
+    asks: bool = True  # WHIP: the publisher can be asked for key frames
 
 
 class FragmentIn(Internal):
@@ -104,6 +120,7 @@ Key = Annotated[str, Field(min_length=1, max_length=80)]
 class SubscribeIn(Internal):
     owner: str = Field(min_length=1, max_length=80)
     label: str = Field(default="", max_length=80)
+    zone: str = Field(default="", max_length=40)
 
 
 class TrackWish(Internal):
@@ -121,6 +138,7 @@ class TracksIn(Internal):
 
     tracks: list[TrackWish] = Field(max_length=MAX_TRACKS)
     again: bool = False
+    h265: bool = False  # the client decodes it
 
 
 class SubscriberAnswer(Internal):
@@ -151,6 +169,15 @@ class SubscriberOut(Internal):
 class AnswerOut(Internal):
     sdp: str
     session: str
+    asks: bool = True  # WHEP: the stream's publisher can be asked for key frames
+
+
+class PushIn(Internal):
+    url: str = Field(max_length=200)  # base of the other relay's internal HTTP
+
+
+class DrainIn(Internal):
+    draining: bool
 
 
 class ErrorOut(Internal):
@@ -165,7 +192,7 @@ class PictureRef(Internal):
     node: str
     url: str  # GET with the token
     at: int  # when the relay received it
-    codec: Literal["h264"] = "h264"
+    codec: Literal["h264", "h265"] = "h264"
 
 
 class BoxOut(Internal):

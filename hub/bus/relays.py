@@ -10,9 +10,11 @@ from hub.bus.internal_client import MAX_ANSWER_BYTES, InternalClient
 from hub.bus.relay_wire import (
     SESSION_HEADER,
     AnswerOut,
+    DrainIn,
     FragmentIn,
     FragmentOut,
     OfferIn,
+    PushIn,
     StreamConfig,
     StreamState,
     StreamStates,
@@ -24,6 +26,7 @@ from hub.bus.relay_wire import (
 from hub.domain.errors import NotFound
 
 MAX_STREAMING: Final = 128
+ALIVE_S: Final = 1.5  # a relay that says nothing for so long is dead, or cannot be reached
 
 
 class Relays(InternalClient):
@@ -59,6 +62,31 @@ class Relays(InternalClient):
             await self.call("DELETE", base, f"/streams/{stream}")
         except NotFound:
             return
+
+    async def push(self, base: str, stream: str, *, to: str, url: str) -> None:
+        """Have the relay publish a stream at the relay ``to``, whose internal URL is ``url``; idempotent."""
+        await self.call("PUT", base, f"/streams/{stream}/pushes/{to}", body=PushIn(url=url))
+
+    async def drain(self, base: str, *, draining: bool) -> None:
+        """Have the relay say that it takes nothing new, or that it does again."""
+        await self.call("PUT", base, "/drain", body=DrainIn(draining=draining))
+
+    async def alive(self, base: str) -> AsyncIterator[None]:
+        """Yields every half second while the relay lives; ends, or raises Unavailable, when it does not."""
+        request = self._streaming.build_request(
+            "GET", f"{base.rstrip('/')}/alive", timeout=httpx.Timeout(ALIVE_S, connect=1.0)
+        )
+        try:
+            response = await self._streaming.send(request, stream=True)
+            try:
+                if not response.is_success:
+                    raise self.error(response.status_code, b"")
+                async for _ in response.aiter_raw():
+                    yield
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            raise self.silent(error) from None
 
     async def streams(self, base: str) -> list[StreamState]:
         """State of every stream of this relay."""

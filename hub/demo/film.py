@@ -18,11 +18,15 @@ PARAMETER_SETS: Final = {"h264": frozenset({7, 8}), "h265": frozenset({32, 33, 3
 
 @dataclass(frozen=True)
 class Frame:
-    """One access unit: RTP ticks since the film's start, and payloads ready to be numbered."""
+    """One access unit: RTP ticks since the film's start when it is sent, and payloads ready to be numbered.
+
+    ``shown`` is when its picture is shown, later or earlier than ``at`` where pictures are reordered.
+    """
 
     at: int
     key: bool
     payloads: tuple[bytes, ...]
+    shown: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,22 +65,35 @@ def _read(path: Path) -> Film:
             raise ValueError(f"{path.name} is neither H.264 nor H.265")
         rate = video.average_rate or Fraction(25)
         to_annex_b = BitStreamFilterContext("hevc_mp4toannexb" if codec == "h265" else "h264_mp4toannexb", video)
-        units: list[tuple[bytes, bool]] = [
-            (bytes(unit), unit.is_keyframe)
-            for packet in container.demux(video)
-            if packet.size
-            for unit in to_annex_b.filter(packet)
-        ]
+        units: list[tuple[bytes, bool]] = []
+        times: list[Fraction | None] = []
+        for packet in container.demux(video):
+            time = None if packet.pts is None else packet.pts * Fraction(packet.time_base or 0)
+            for unit in to_annex_b.filter(packet) if packet.size else ():  # which takes the packet's content away
+                units.append((bytes(unit), unit.is_keyframe))
+                times.append(time)
     step = CLOCK / rate
     sets: dict[bytes, None] = {}
     frames = []
+    shown = _shown(times, step)
     for number, (data, key) in enumerate(units):
         nals = list(split_nals(data))
         sets.update({nal: None for nal in nals if nal_type(nal, codec) in PARAMETER_SETS[codec]})
-        frames.append(Frame(int(number * step), key, tuple(p for nal in nals for p in payloads(nal, codec))))
+        frames.append(
+            Frame(int(number * step), key, tuple(p for nal in nals for p in payloads(nal, codec)), shown[number])
+        )
     if not any(frame.key for frame in frames) or not sets:
         raise ValueError(f"{path.name} holds no key frame or no parameter sets")
     return Film(codec, tuple(frames), int(len(frames) * step), tuple(sets))
+
+
+def _shown(times: list[Fraction | None], step: Fraction) -> list[int]:
+    """When each picture is shown, in RTP ticks: as it comes, unless the container says another order."""
+    known = [time for time in times if time is not None]
+    if len(known) < len(times) or known == sorted(known):
+        return [int(number * step) for number in range(len(times))]
+    first = min(known)
+    return [int((time - first) * CLOCK) for time in known]
 
 
 def split_nals(data: bytes) -> Iterator[bytes]:

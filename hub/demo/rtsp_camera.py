@@ -44,6 +44,7 @@ class CameraFile:
     stalled: bool = False
     plays: int = 0  # sessions ever started
     playing: int = 0  # sessions now
+    most: int = 0  # sessions ever at the same time
     film: Film | None = field(default=None, repr=False)
     faults: Faults = field(default_factory=Faults)
     asked: deque[str] = field(default_factory=lambda: deque(maxlen=64))  # the last methods

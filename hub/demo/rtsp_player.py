@@ -108,7 +108,7 @@ async def play(camera: CameraFile, film: Film, outlet: Outlet, heard: Callable[[
             await asyncio.sleep(wait)
         if "strict_timeout" in faults.quirks and loop.time() - heard() > faults.timeout_s:
             return
-        stamp = (base + ticks) & 0xFFFFFFFF
+        stamp = (base + rounds * film.duration + frame.shown - first) & 0xFFFFFFFF
         if not camera.stalled:
             report = None
             if ticks >= report_at:

@@ -85,6 +85,7 @@ class RtspServer:
     def count(self, camera: CameraFile, change: int) -> None:
         """A session of the camera began (1) or ended (-1) to play."""
         camera.playing += change
+        camera.most = max(camera.most, camera.playing)
         camera.plays += max(change, 0)
         if any(each.playing for each in self.cameras.values()):
             self.quiet.clear()

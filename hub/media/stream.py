@@ -2,20 +2,24 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from hub.domain.clock import Clock
-from hub.media.peer.publication import Asking, Listener
-from hub.media.rtp import h264
+from hub.media.peer.publication import Asking, Listener, Publication
+from hub.media.rendition import Converter, Native
+from hub.media.rtp import h264, h265
 from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.track import Track
-from hub.media.rtp.unit import KIND_OF, AccessUnit, Codec, Kind
+from hub.media.rtp.unit import KIND_OF, AccessUnit, Codec, Kind, UnitCodec
 
 MAX_UNIT: Final = 8 * 1024 * 1024  # bytes of one access unit
 MAX_LAYERS: Final = 4
+MAX_BACKLOG: Final = 512  # units since the last key frame that a converter may begin with
+MAX_BACKLOG_BYTES: Final = 16 * 1024 * 1024
+_PLAYED: Final[Mapping[UnitCodec, Codec]] = {"h265": "h264", "aac": "opus"}  # what viewers get of it
 
 
 @dataclass(slots=True)
@@ -97,8 +101,9 @@ class Stream:
     ``expects`` are the codecs a pull source will bring ("h264" for a camera), so that a viewer can be answered
     before the source is open; ``layers`` how many of video it brings (main and sub stream).
     ``on_change`` is called after each change of ``subscribers`` (viewers and taps).
-    ``last_unit_at`` is in ms by the hub's clock; ``last_keyframe`` the newest H.264 key frame of a pull source,
-    its parameter sets in front.
+    ``last_unit_at`` is in ms by the hub's clock; ``last_keyframe`` the newest key frame of a pull source, its
+    parameter sets in front. Pictures that no browser decodes as they are, and AAC, go to ``converter``, and what it
+    makes of them to the viewers; taps read the original. Viewers who decode the original can have it by ``rendition``.
     """
 
     def __init__(
@@ -120,13 +125,26 @@ class Stream:
         self._tracks: dict[Kind, Track] = {KIND_OF[codec]: Track(codec) for codec in expects}
         self._more: list[Track] = []  # further layers of video
         self._grow(layers)
+        self.converter: Converter | None = None
+        self.ending = "stream.ended"
+        self._native: Native | None = None
+        self._brings: dict[Kind, UnitCodec] = {}  # a pull source's own codecs
+        self._foreign = False  # its pictures have to be converted
+        self._backlog: list[AccessUnit] = []
+        self._backlog_bytes = 0
+        self._needing: set[str] = set()  # viewers of what every browser decodes
+        self._hearing: set[str] = set()  # who would hear converted sound
         self._sets = h264.ParameterSets()
+        self._sets_h265 = h265.ParameterSets()
         self._seen: set[Kind] = set()
         self._listeners: dict[Kind, list[Listener]] = {"video": [], "audio": []}
         self._readers: list[Reader] = []
         self._viewers: set[str] = set()
         self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
+        self.described = asyncio.Event()  # it is known what it carries
+        if self._tracks:
+            self.described.set()
 
     @property
     def subscribers(self) -> int:
@@ -140,9 +158,9 @@ class Stream:
 
     @property
     def codec(self) -> str | None:
-        """What it carries, like "h264" or "vp8+opus"; ``None`` before the first unit."""
+        """What comes in, like "h265+aac" or "vp8+opus"; ``None`` before the first unit."""
         kinds: tuple[Kind, ...] = ("video", "audio")
-        found = [self._tracks[kind].codec for kind in kinds if kind in self._seen and kind in self._tracks]
+        found = [self._brings.get(kind) or self._tracks[kind].codec for kind in kinds if kind in self._seen]
         return "+".join(found) or None
 
     @property
@@ -175,24 +193,122 @@ class Stream:
         if layer:
             self._publish_layer(unit, layer)
             return
-        track = self._tracks.get(unit.kind)
-        if track is None and unit.codec != "aac":
-            track = self._tracks[unit.kind] = Track(unit.codec)
-        if track is None or track.codec != unit.codec or len(unit.data) > MAX_UNIT:
+        if len(unit.data) > MAX_UNIT or not self._take(unit):
             self.counters.refused += 1
             return
         self.counters.units += 1
         self.counters.bytes += len(unit.data)
         self.last_unit_at = unit.at_ms
         self._seen.add(unit.kind)
-        if packets := track.append_unit(unit):
-            for listener in self._listeners[unit.kind]:
-                listener(packets)
-        if unit.codec == "h264":
+        self._brings[unit.kind] = unit.codec
+        if unit.kind == "video":
             unit = self._remember(unit)
         for reader in self._readers:
             if not reader.offer(unit):
                 self.counters.reader_drops += 1
+
+    def _take(self, unit: AccessUnit) -> bool:
+        """Hand a unit to viewers, or to who converts it for them; False when its codec is not that of its track."""
+        if unit.kind == "video" and not (unit.codec == "h264" and unit.passes):
+            self._take_foreign(unit)
+            return True
+        if unit.codec == "aac":
+            self._track_of(unit)
+            if self.converter is not None:
+                self.converter.unit(unit)
+            return True
+        if unit.kind == "video" and self._foreign:
+            self._be_foreign(False)
+        if self._track_of(unit).codec != unit.codec:
+            return False
+        self.publish_converted(unit)
+        return True
+
+    def _track_of(self, unit: AccessUnit) -> Track:
+        track = self._tracks.get(unit.kind)
+        if track is None:
+            track = self._tracks[unit.kind] = Track(_PLAYED.get(unit.codec) or cast(Codec, unit.codec))
+            self.described.set()
+        return track
+
+    def publish_converted(self, unit: AccessUnit) -> None:
+        """One unit that every browser decodes, to viewers alone."""
+        if not self.ended and (packets := self._track_of(unit).append_unit(unit)):
+            for listener in self._listeners[unit.kind]:
+                listener(packets)
+
+    # pictures that not everybody decodes ------------------------------------------------------------
+
+    def _take_foreign(self, unit: AccessUnit) -> None:
+        self._track_of(unit)
+        if not self._foreign:
+            self._be_foreign(True)
+        if unit.codec == "h265" and unit.passes:
+            if self._native is None:
+                self._native = Native(self, "h265")
+            self._native.publish(unit)
+        elif self._native is not None:
+            self._drop_native()
+        if unit.keyframe:
+            self._backlog, self._backlog_bytes = [], 0
+        if unit.keyframe or self._backlog:
+            self._backlog.append(unit)
+            self._backlog_bytes += len(unit.data)
+            if len(self._backlog) > MAX_BACKLOG or self._backlog_bytes > MAX_BACKLOG_BYTES:
+                self._backlog, self._backlog_bytes = [], 0
+        if self.converter is not None:
+            self.converter.unit(unit)
+
+    def _be_foreign(self, foreign: bool) -> None:
+        """From here on the source's pictures have to be converted, or no more."""
+        self._foreign = foreign
+        self._backlog, self._backlog_bytes = [], 0
+        self._tracks["video"].restart()
+        if not foreign:
+            self._drop_native()
+            if self.converter is not None:
+                self.converter.restart()
+
+    def _drop_native(self) -> None:
+        native, self._native = self._native, None
+        if native is not None:
+            native.end("codec.changed")
+
+    @property
+    def backlog(self) -> Sequence[AccessUnit]:
+        """Pictures that have to be converted, from the last key frame on."""
+        return tuple(self._backlog)
+
+    @property
+    def needs_conversion(self) -> bool:
+        """Whether somebody watches who cannot decode what the source brings."""
+        return self._foreign and bool(self._needing)
+
+    @property
+    def needs_sound(self) -> bool:
+        """Whether anybody would hear converted sound."""
+        return bool(self._hearing)
+
+    def rendition(self, codecs: Collection[str]) -> Publication:
+        """See Publication. Raises Unavailable ``transcode.full``."""
+        if self._native is not None and self._native.track.codec in codecs:
+            return self._native
+        if self._foreign and self.converter is not None and not self.ended:
+            self.converter.need_room()
+        return self
+
+    def conversion_over(self) -> None:
+        """What was converted is past: nobody who comes later may be shown it."""
+        if (track := self._tracks.get("video")) is not None and self._foreign:
+            track.restart()
+
+    def turn_away(self, reason: str) -> None:
+        """End the sessions of everybody who needs converted pictures."""
+        self.ending = reason
+        endings, self._endings = self._endings, []
+        for ending in endings:
+            ending()
+        self.ending = "stream.ended"
 
     def _publish_layer(self, unit: AccessUnit, layer: int) -> None:
         tracks = self.layers(unit.kind)
@@ -205,8 +321,9 @@ class Stream:
     def _remember(self, unit: AccessUnit) -> AccessUnit:
         """Keep the last key frame decodable on its own: with parameter sets."""
         nals = h264.split(unit.data) if unit.keyframe or self.last_keyframe is None else []
-        complete = self._sets.complete(nals)
-        if h264.is_idr(complete):
+        sets = self._sets_h265 if unit.codec == "h265" else self._sets
+        complete = sets.complete(nals)
+        if h265.is_irap(complete) if unit.codec == "h265" else h264.is_idr(complete):
             unit = replace(unit, data=b"".join(b"\0\0\0\1" + nal for nal in complete), keyframe=True)
             self.last_keyframe = unit
         return unit
@@ -218,9 +335,15 @@ class Stream:
         """
         self.counters.restarts += 1
         self._sets.clear()
+        self._sets_h265.clear()
         self.last_keyframe = None
+        self._backlog, self._backlog_bytes = [], 0
+        if self._native is not None:
+            self._native.track.restart()
         for track in (*self._tracks.values(), *self._more):
             track.restart()
+        if self.converter is not None:
+            self.converter.restart()
 
     def units(self, name: str, maxlen: int = 64) -> Reader:
         """Subscribe a tap now; it starts at the next key frame."""
@@ -251,12 +374,23 @@ class Stream:
     def hold(self, viewer: str) -> None:
         """A viewer counts as a subscriber from now on."""
         self._viewers.add(viewer)
+        self._needing.add(viewer)
+        self._hearing.add(viewer)
+        self._changed()
+
+    def watch(self, viewer: str, *, hears: bool = True) -> None:
+        """The same of one who takes the pictures as the source brings them; without ``hears`` the sound, too."""
+        self._viewers.add(viewer)
+        if hears:
+            self._hearing.add(viewer)
         self._changed()
 
     def release(self, viewer: str) -> None:
         """And no more."""
         if viewer in self._viewers:
             self._viewers.remove(viewer)
+            self._needing.discard(viewer)
+            self._hearing.discard(viewer)
             self._changed()
 
     def on_end(self, ending: Callable[[], None]) -> None:
@@ -290,6 +424,7 @@ class Stream:
             track.asks = asks
         self._seen.clear()
         self._ask = request_keyframe
+        self.described.set()
         self.restart()
         return changed
 
@@ -312,10 +447,16 @@ class Stream:
             for listener in self._listeners[kind]:
                 listener(stored)
 
+    def source_asks(self, ask: Asking | None) -> None:
+        """How a pull source is asked for a key frame; ``None`` where it cannot be."""
+        self._ask = ask
+
     def request_keyframe(self, layer: int = 0) -> None:
-        """Ask the publisher, when there is one."""
+        """Ask the publisher, or the encoder, when there is one."""
         if self._ask is not None:
             self._ask(layer)
+        elif self.converter is not None:
+            self.converter.want_key()
 
     # the end ----------------------------------------------------------------------------------------
 
@@ -326,11 +467,17 @@ class Stream:
         self.ended = True
         for reader in self._readers:
             reader.finish()
+        if self._native is not None:
+            self._native.end("stream.ended")
         endings, self._endings = self._endings, []
         for ending in endings:
             ending()
+        if self.converter is not None:
+            self.converter.restart()
 
     def _changed(self) -> None:
+        if self.converter is not None:
+            self.converter.look()
         if self._on_change is not None:
             self._on_change()
 

@@ -58,6 +58,7 @@ class SignedInAs:
     actor: Actor
     session: str  # hash of the token: good as a name, useless as a key
     expires_at: int
+    zone: str = ""  # the network that the request came from, as far as it is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from hub.services.cameras import reachable
 from hub.services.conference_change import stage_key
 from hub.services.conference_view import get_conference
 from hub.services.context import Context
+from hub.services.ice_servers import ice_servers
 from hub.services.placements import Placements
 from hub.store import conferences as conference_store
 from hub.store import people, signins
@@ -59,10 +60,11 @@ class Noted(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A new session: its id and the relay's answer."""
+    """A new session: its id, the relay's answer, and TURN servers as ``Link`` headers."""
 
     session: str
     sdp: str
+    links: tuple[str, ...] = ()
 
 
 class Media:
@@ -187,7 +189,7 @@ class Media:
         return await self._note(who, node, camera, out, keys=keys)
 
     def _offer(self, who: SignedInAs, sdp: str, label: str, width: int | None = None) -> OfferIn:
-        return OfferIn(sdp=sdp, owner=owner_key(who.session), label=label, width=width)
+        return OfferIn(sdp=sdp, owner=owner_key(who.session), label=label, width=width, zone=who.zone)
 
     async def _note(
         self,
@@ -216,7 +218,7 @@ class Media:
         if not await self._still_signed_in(who):  # signed out while the relay answered
             await self._end(out.session, noted)
             raise Unauthenticated("session.none", "nobody is signed in any more")
-        return Answered(out.session, out.sdp)
+        return Answered(out.session, out.sdp, tuple(ice_servers(self._ctx, who.actor).links()))
 
     async def note_subscriber(
         self, who: SignedInAs, node: NodeInfo, session: str, before: frozenset[str], now: frozenset[str]

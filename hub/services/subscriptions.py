@@ -55,6 +55,7 @@ class Subscription:
         self._viewed: set[str] = set()  # grants that are recorded
         self._connection: _Connection | None = None
         self._adopt: str | None = None
+        self._h265 = False
         self._anew = False
         self._restart = False
         self._due = False
@@ -74,7 +75,7 @@ class Subscription:
                 self._lived.discard(key)
         for key in [key for key, (state, _) in self._refused.items() if state != "live"]:
             self._refused.pop(key)  # asked for again: looked at again
-        self._wanted = wanted
+        self._wanted, self._h265 = wanted, message.h265
         self._anew = self._anew or message.anew
         self._adopt = message.session
         self._again()
@@ -237,7 +238,7 @@ class Subscription:
             self._wish(stream, keys) for stream, keys in streams.items() if stream in connection.brought
         ]  # fmt: skip
         await self._note(connection)
-        wishes_of = TracksIn(tracks=wishes, again=connection.adopted)
+        wishes_of = TracksIn(tracks=wishes, again=connection.adopted, h265=self._h265)
         out = await self._media.relays.wish(connection.node.url, connection.session, wishes_of)
         connection.adopted = False
         connection.forgotten = {stream for stream, state in out.states.items() if state == "unknown"}
@@ -289,7 +290,8 @@ class Subscription:
         return await self._media.placements.open_camera(granted.stream, anew=anew)
 
     async def _open(self, node: NodeInfo) -> _Connection:
-        body = SubscribeIn(owner=owner_key(self._who().session), label=self._who().actor.id)
+        who = self._who()
+        body = SubscribeIn(owner=owner_key(who.session), label=who.actor.id, zone=who.zone)
         try:
             out = await self._media.relays.subscribe(node.url, body)
         except Unavailable:

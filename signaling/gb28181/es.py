@@ -30,6 +30,7 @@ class MediaUnit:
     key: bool
     nals: list[bytes] = field(default_factory=list)
     data: bytes = b""
+    apart: bool = False  # sound whose times have nothing to do with those of the pictures
 
     @property
     def annex_b(self) -> bytes:
@@ -114,6 +115,12 @@ class Pictures:
                 return self._inside(pts, time)
             out = self._finish()
         self._stamps = [_Stamp(0, pts, time)]
+        return out
+
+    def turn(self, time: int | None) -> list[MediaUnit]:
+        """Another picture begins, by its RTP timestamp; what is complete now."""
+        out = self._finish() if self._parts else []
+        self._stamps = [_Stamp(0, None, time)]
         return out
 
     def add(self, piece: bytes) -> None:

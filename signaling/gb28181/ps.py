@@ -261,7 +261,7 @@ class PsDemuxer:
             return self._false(data, at)
         if room < 9 + size:
             return _MORE
-        pts = _stamp(data, at + 9) if flags & 0x80 and size >= 5 else None
+        pts = stamp(data, at + 9) if flags & 0x80 and size >= 5 else None
         self._sink = sink = self._sink_of(code)
         if isinstance(sink, Pictures):
             out += sink.begin(pts, self._time, data[at + 9 + size : at + 17 + size])
@@ -341,7 +341,7 @@ def _tail(data: bytes) -> int:
     return 2 if data.endswith(b"\0\0") else 1 if data.endswith(b"\0") else 0
 
 
-def _stamp(data: bytes, at: int) -> int:
+def stamp(data: bytes, at: int) -> int:
     """33 bits of a PTS; the marker bits between them are not looked at."""
     return (
         (data[at] >> 1 & 7) << 30

@@ -1,6 +1,7 @@
 """A viewer that does everything but decode: ICE, DTLS, SRTP, receiver reports. For loads of many viewers."""
 
 import asyncio
+import contextlib
 import re
 import secrets
 import socket
@@ -13,6 +14,7 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsP
 from pylibsrtp import Error as SrtpError
 
 from hub.media.peer.dtls import Pipe
+from hub.media.peer.tcp import Deframer, frame
 from hub.media.rtp import extension, rtcp
 from hub.media.rtp.h264 import begins_keyframe
 from hub.media.rtp.packet import parse_rtp
@@ -24,10 +26,11 @@ _CERTIFICATE: Final = RTCCertificate.generateCertificate()
 Post = Callable[[str], Awaitable[str]]
 
 
-MID, TRANSPORT = 4, 3  # header extensions of a full offer
+MID, TRANSPORT, SEND_TIME = 4, 3, 2  # header extensions of a full offer
 _EVERYTHING: Final = [
     "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102", "a=rtcp-fb:102 transport-cc", "a=rtcp-fb:102 goog-remb",
     f"a=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid",
+    f"a=extmap:{SEND_TIME} http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
     f"a=extmap:{TRANSPORT} http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
 ]  # fmt: skip
 
@@ -49,22 +52,30 @@ def offer(ufrag: str, pwd: str, *, full: bool = False) -> str:
 
 
 class LightViewer:
-    """One viewer. ``packets`` counts what came, ``first_frame_s`` is from the offer to a whole key frame."""
+    """One viewer. ``packets`` counts what came, ``first_frame_s`` is from the offer to a whole key frame.
 
-    def __init__(self, *, full: bool = False) -> None:
+    ``over`` is the transport of the candidate that it takes, ``address`` that candidate's address (else the first).
+    """
+
+    def __init__(self, *, full: bool = False, over: str = "udp", address: str = "") -> None:
         self.packets = 0
+        self.gaps = 0  # in the sequence numbers; with ``full`` retransmissions count too
+        self._number: int | None = None
+        self.answer = ""
+        self._over = over
+        self._wants = address
+        self._deframer = Deframer()
         self._full = full
         self._arrivals = ArrivalLog()
         self.first_frame_s: float | None = None
         self.seen = asyncio.Event()
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._sock.bind(("127.0.0.1", 0))
+        self.hung_up = asyncio.Event()  # TCP only
+        self._sock = socket.socket()
         self._ufrag, self._pwd = secrets.token_hex(4), secrets.token_hex(12)
         self._buffer = bytearray(2_048)
         self._peer: Any = ("127.0.0.1", 0)
         self._key = (b"", "")
-        self._began = 0.0
+        self.began = 0.0
         self._keyed = False
         self._answered = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -76,20 +87,26 @@ class LightViewer:
 
     async def join(self, post: Post) -> None:
         """Offer, connect, and keep receiving until ``close``."""
-        self._began = time.perf_counter()
-        answer = await post(offer(self._ufrag, self._pwd, full=self._full))
-        found = {name: _value(answer, name) for name in ("ice-ufrag", "ice-pwd", "fingerprint")}
-        candidate = re.search(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", answer)
+        self.began = time.perf_counter()
+        answer = self.answer = await post(offer(self._ufrag, self._pwd, full=self._full))
+        candidate = self._candidate(answer)
         ssrc = re.search(r"a=ssrc:(\d+) ", answer)
         assert candidate is not None
-        assert ssrc is not None
-        self._peer, self._ssrc = (candidate[1], int(candidate[2])), int(ssrc[1])
-        self._key = (found["ice-pwd"].encode(), f"{found['ice-ufrag']}:{self._ufrag}")
-        asyncio.get_running_loop().add_reader(self._sock, self._readable)
+        self._peer, self._ssrc = (candidate[1], int(candidate[2])), int(ssrc[1]) if ssrc else 0
+        self._know(answer)
+        await self._open()
         self._tasks.append(asyncio.create_task(self._checks()))
+        await self._secure(answer)
+
+    def _know(self, said: str) -> None:
+        self._key = (_value(said, "ice-pwd").encode(), f"{_value(said, 'ice-ufrag')}:{self._ufrag}")
+
+    async def _secure(self, said: str) -> None:
+        """DTLS once a check was answered, then reports."""
         await self._answered.wait()
-        algorithm, _, value = found["fingerprint"].partition(" ")
-        await self._dtls.start(RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value)], role="server"))
+        algorithm, _, value = _value(said, "fingerprint").partition(" ")
+        parameters = RTCDtlsParameters([RTCDtlsFingerprint(algorithm.lower(), value)], role="server")
+        await self._dtls.start(parameters)
         if self._dtls.state != "connected":
             raise RuntimeError("DTLS failed")
         early, self._early = self._early, []
@@ -108,8 +125,26 @@ class LightViewer:
         await self._dtls.stop()
         self._sock.close()
 
+    def _candidate(self, answer: str) -> re.Match[str] | None:
+        address = re.escape(self._wants) if self._wants else r"\S+"
+        return re.search(rf"a=candidate:\S+ 1 {self._over} \d+ ({address}) (\d+) typ host", answer)
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in self._peer[0] else socket.AF_INET
+        kind = socket.SOCK_STREAM if self._over == "tcp" else socket.SOCK_DGRAM
+        self._sock.close()
+        self._sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        await loop.sock_connect(self._sock, self._peer)
+        loop.add_reader(self._sock, self._readable)
+
     def _send(self, data: bytes) -> None:
-        self._sock.sendto(data, self._peer)
+        with contextlib.suppress(ConnectionError):  # nobody is there any more
+            if self._over == "tcp":
+                self._sock.sendall(frame(data))
+            else:
+                self._sock.send(data)
 
     async def _checks(self) -> None:
         pause = 0.02
@@ -132,28 +167,45 @@ class LightViewer:
                 await self._dtls._send_rtp(head + rtcp.transport(1, self._ssrc, body))
 
     def _readable(self) -> None:
+        if self._over == "tcp":
+            data = self._sock.recv(1 << 16)
+            if not data:  # they hung up
+                asyncio.get_running_loop().remove_reader(self._sock)
+                self.hung_up.set()
+            for packet in self._deframer.feed(data):
+                self._buffer[: len(packet)] = packet
+                self._sort(len(packet))
+            return
         for _ in range(256):
             try:
                 size = self._sock.recv_into(self._buffer)
             except BlockingIOError:
                 return
-            first = self._buffer[0]
-            if first >= 128:
-                self._media(size)
-            elif first >= 20:
-                self._pipe.feed(bytes(self._buffer[:size]))
-            elif struct.unpack_from("!H", self._buffer)[0] == 0x0101:
-                self._answered.set()
+            except ConnectionError:  # an earlier packet found nobody
+                continue
+            self._sort(size)
+
+    def _sort(self, size: int) -> None:
+        first = self._buffer[0]
+        if first >= 128:
+            self._media(size)
+        elif first >= 20:
+            self._pipe.feed(bytes(self._buffer[:size]))
+        elif struct.unpack_from("!H", self._buffer)[0] == 0x0101:
+            self._answered.set()
 
     def _media(self, size: int) -> None:
         if 192 <= self._buffer[1] <= 223:
             return
         self.packets += 1
+        number = int.from_bytes(self._buffer[2:4], "big")
+        self.gaps += self._number is not None and number != self._number + 1 & 0xFFFF
+        self._number = number
         if self._full and self._buffer[0] & 0x10:  # header extensions are not encrypted
             words = int.from_bytes(self._buffer[14:16], "big")
             found = extension.elements(extension.ONE_BYTE, bytes(self._buffer[16 : 16 + 4 * words]))
-            if (number := extension.number(found, TRANSPORT)) is not None:
-                self._arrivals.packet(number, time.monotonic_ns() // 1_000)
+            if (running := extension.number(found, TRANSPORT)) is not None:
+                self._arrivals.packet(running, time.monotonic_ns() // 1_000)
         if self.seen.is_set():
             return
         if self._dtls._rx_srtp is None:
@@ -168,7 +220,7 @@ class LightViewer:
             return
         self._keyed = self._keyed or begins_keyframe(packet.payload)
         if self._keyed and packet.marker:
-            self.first_frame_s = time.perf_counter() - self._began
+            self.first_frame_s = time.perf_counter() - self.began
             self.seen.set()
 
 

@@ -2,107 +2,139 @@
 
 ``python -m tests.bench.relay [--quick] [--json]``. The cost is the relay process' own CPU time, everything included,
 over the RTP packets that it sent: 2 Mbit/s H.264, 720p25, key frame every 2 s, AES-256-GCM, on the loopback.
-"full" viewers ask for RTX, mid and transport-cc and answer with feedback every 100 ms, as browsers do.
+Viewers ask for RTX, mid, abs-send-time and transport-cc and answer with feedback every 100 ms, as browsers do;
+"bare" ones ask for nothing, like those that Janus and stock aiortc get beside it.
 First frame: from the offer to the last packet of a whole key frame, with ICE and DTLS; cold opens a real RTSP source.
 """
 
 import asyncio
-import json
 import logging
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
+import uvloop
 
 from hub.demo.rtsp_camera import CameraFile
 from hub.demo.rtsp_server import RtspServer
+from tests.bench import rivals
 from tests.bench.common import arguments, percentile, show
-from tests.bench.light_client import LightViewer
+from tests.bench.load_client import LoadViewer
+from tests.bench.relay_link import Relay
 from tests.bench.relay_process import WARM, film
+from tests.unit.media.halves import missing
 
 GOALS: Final = {
-    "relay_cpu_us_per_packet_full_n30": 12.0,
-    "relay_cpu_us_per_packet_n30": 15.0,
-    "first_frame_warm_ms_p95": 500.0,
+    **{f"relay_cpu_us_per_packet_n{n}": 6.0 for n in (30, 100)},
+    **{f"relay_cpu_us_per_packet_python_n{n}": 12.0 for n in (30, 100)},
+    "added_latency_ms_p99_n100": 10.0,
+    "first_frame_warm_ms_p95": 150.0,
+    "viewer_memory_kib": 64.0,
 }
+STREAMS: Final = 16
 
 
-class Relay:
-    """The child process and its line protocol."""
+async def join(relay: Relay, viewers: int, streams: Sequence[str], *, full: bool = True) -> list[LoadViewer]:
+    """So many viewers, spread over the streams, some at a time; back when each has a picture."""
+    joined: list[LoadViewer] = []
+    at_once = asyncio.Semaphore(8)
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._turn = asyncio.Lock()
+    async def one(stream: str) -> None:
+        async with at_once:
+            joined.append(await relay.viewer(stream, full=full))
 
-    @classmethod
-    @asynccontextmanager
-    async def running(cls) -> AsyncIterator["Relay"]:
-        """Start it, and end it with its standard input."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.relay_process",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 20,
-        )  # fmt: skip
-        try:
-            yield cls(process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                async with asyncio.timeout(10):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-    async def ask(self, do: str, **more: str) -> dict[str, Any]:
-        """One command, one answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        async with self._turn:
-            self._process.stdin.write(json.dumps({"do": do, **more}).encode() + b"\n")
-            line = await self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the relay process ended")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    async def viewer(self, stream: str, *, full: bool = False) -> LightViewer:
-        """A viewer of one stream, connected; ``full``: with RTX, mid and transport-cc, as a browser asks."""
-        viewer = LightViewer(full=full)
-
-        async def post(sdp: str) -> str:
-            return str((await self.ask("whep", stream=stream, sdp=sdp))["sdp"])
-
-        await viewer.join(post)
-        return viewer
-
-
-async def cost(relay: Relay, viewers: int, seconds: float, *, full: bool = False) -> tuple[float, float]:
-    """CPU µs per packet sent, and the share of packets that came, with so many viewers."""
-    joined = [await relay.viewer(WARM, full=full) for _ in range(viewers)]
+    async with asyncio.TaskGroup() as group:
+        for n in range(viewers):
+            group.create_task(one(streams[n % len(streams)]))
     for viewer in joined:
         await viewer.seen.wait()
-    await asyncio.sleep(0.5)
+    return joined
+
+
+async def cost(
+    relay: Relay, viewers: int, seconds: float, streams: Sequence[str] = (WARM,), *, full: bool = True
+) -> tuple[float, float]:
+    """CPU µs per packet sent, and the share of packets that came, with so many viewers."""
+    joined = await join(relay, viewers, streams, full=full)
+    await asyncio.sleep(1.0)
     before, had = await relay.ask("figures"), sum(v.packets for v in joined)
     await asyncio.sleep(seconds)
     after, have = await relay.ask("figures"), sum(v.packets for v in joined)
-    for viewer in joined:
-        await viewer.close()
+    await leave(joined)
     sent = after["packets_out"] - before["packets_out"]
     return (after["cpu"] - before["cpu"]) / sent * 1e6, (have - had) / sent
 
 
-async def warm(relay: Relay, times: int) -> list[float]:
-    """First frame of a running stream, ms."""
+async def leave(viewers: Sequence[LoadViewer]) -> None:
+    """Close them all."""
+    for viewer in viewers:
+        await viewer.close()
+
+
+async def costs(figures: dict[str, float], half: str, *, quick: bool) -> None:
+    """One half of the fan-out at every number of viewers."""
+    mark = "" if half == "native" else "python_"
+    seconds = 4.0 if quick else 15.0
+    async with Relay.running(half) as relay:
+        await relay.ask("warm", stream=WARM)
+        for viewers in (1, 10, 30, 100, 300):
+            if quick and viewers == 300 and half == "python":
+                continue
+            spent, arrived = await cost(relay, viewers, seconds if viewers < 300 else min(seconds, 8.0))
+            figures[f"relay_cpu_us_per_packet_{mark}n{viewers}"] = spent
+            figures[f"arrived_share_{mark}n{viewers}"] = arrived
+        spent, _ = await cost(relay, 30, seconds, full=False)
+        figures[f"relay_cpu_us_per_packet_{mark}bare_n30"] = spent
+        await relay.ask("forget", stream=WARM)
+        names = [f"{WARM}-{n}" for n in range(STREAMS)]
+        for name in names:
+            await relay.ask("warm", stream=name)
+        await asyncio.sleep(0.5)
+        for viewers in (30,) if quick else (30, 100, 300):
+            spent, arrived = await cost(relay, viewers, seconds, names)
+            figures[f"relay_cpu_us_per_packet_{mark}s{STREAMS}_n{viewers}"] = spent
+            figures[f"arrived_share_{mark}s{STREAMS}_n{viewers}"] = arrived
+        counters = await relay.ask("figures")
+        for name in ("drops", "send_errors", "internal_errors"):
+            figures[name] = figures.get(name, 0) + counters[name]
+
+
+async def latency(relay: Relay, viewers: int, seconds: float) -> float:
+    """From the access unit's publication to the kernel's taking in the last packet of its frame, p99 in ms."""
+    joined = await join(relay, viewers - 5, (WARM,))
+    watched = [await relay.viewer(WARM, full=True, timed=True) for _ in range(5)]  # the last: nobody is served later
+    for viewer in watched:
+        await viewer.seen.wait()
+    await asyncio.sleep(1.0)
+    for viewer in watched:
+        viewer.frames.clear()
+    await asyncio.sleep(seconds)
+    published = dict((await relay.ask("published", stream=WARM))["frames"])
+    found = [(at - published[stamp]) / 1e6 for v in watched for stamp, at in v.frames if stamp in published]
+    await leave([*joined, *watched])
+    return percentile(found, 0.99)
+
+
+async def warm(relay: Relay, times: int) -> list[tuple[float, float, float]]:
+    """A join of a running stream, ms: first frame; when the burst is over; how far behind the source it is then.
+
+    The burst is over with the first frame that carries the timestamp of a published one, all before it being drawn
+    together; the lag is how long the next frame, which the source publishes after that, takes to come.
+    """
     found = []
     for _ in range(times):
-        viewer = await relay.viewer(WARM)
+        viewer = await relay.viewer(WARM, timed=True)
+        began = time.time_ns() - round((time.perf_counter() - viewer.began) * 1e9)
         await viewer.seen.wait()
-        found.append((viewer.first_frame_s or 0.0) * 1000)
+        await asyncio.sleep(0.25)
+        of: dict[int, int] = dict((await relay.ask("published", stream=WARM))["frames"])
+        live = next(at for stamp, at in viewer.frames if stamp in of)
+        lag = next(at - of[stamp] for stamp, at in viewer.frames if of.get(stamp, 0) > live)
+        found.append(((viewer.first_frame_s or 0.0) * 1000, (live - began) / 1e6, lag / 1e6))
         await viewer.close()
         await asyncio.sleep(0.13)  # not in step with the key frames
     return found
@@ -127,26 +159,43 @@ async def cold(relay: Relay, times: int) -> list[float]:
     return found
 
 
+async def memory(relay: Relay, viewers: int) -> float:
+    """Resident memory that one more viewer costs the relay, KiB, once the allocator has its first rooms."""
+    await leave(await join(relay, 10, (WARM,)))
+    await relay.ask("fill", stream=WARM)
+    before = (await relay.ask("memory"))["kib"]
+    joined = await join(relay, viewers, (WARM,))
+    await asyncio.sleep(1.0)
+    after = (await relay.ask("memory"))["kib"]
+    await leave(joined)
+    return float(after - before) / viewers
+
+
+async def starts(figures: dict[str, float], *, quick: bool) -> None:
+    """Latency, first frames and memory, on the half that serves by default."""
+    async with Relay.running("") as relay:
+        await relay.ask("warm", stream=WARM)
+        figures["viewer_memory_kib"] = await memory(relay, 100 if quick else 200)
+        figures["added_latency_ms_p99_n100"] = await latency(relay, 100, 4 if quick else 20)
+        first, live, lag = zip(*await warm(relay, 10 if quick else 40), strict=True)
+        figures["first_frame_warm_ms_p95"] = percentile(first, 0.95)
+        figures["warm_live_ms_p95"] = percentile(live, 0.95)
+        figures["warm_lag_ms"] = percentile(lag, 0.95)
+        figures["first_frame_cold_ms_p95"] = percentile(await cold(relay, 4 if quick else 20), 0.95)
+
+
 async def measure(*, quick: bool) -> dict[str, float]:
     """All figures."""
     figures: dict[str, float] = {}
     made = film()
     figures["source_mbit_per_s"] = sum(len(data) for data, _ in made) * 8 / (len(made) / 25) / 1e6
-    sizes: Sequence[int] = (1, 10, 30)
-    async with Relay.running() as relay:
-        await relay.ask("warm")
-        for viewers in sizes:
-            spent, arrived = await cost(relay, viewers, 4 if quick else 15)
-            figures[f"relay_cpu_us_per_packet_n{viewers}"] = spent
-            figures[f"arrived_share_n{viewers}"] = arrived
-        spent, arrived = await cost(relay, sizes[-1], 4 if quick else 15, full=True)
-        figures[f"relay_cpu_us_per_packet_full_n{sizes[-1]}"] = spent
-        figures[f"arrived_share_full_n{sizes[-1]}"] = arrived
-        figures["first_frame_warm_ms_p95"] = percentile(await warm(relay, 10 if quick else 40), 0.95)
-        figures["first_frame_cold_ms_p95"] = percentile(await cold(relay, 4 if quick else 20), 0.95)
-        counters = await relay.ask("figures")
-        figures["drops"] = counters["drops"]
-        figures["internal_errors"] = counters["internal_errors"]
+    if reason := missing():
+        print(f"skipped: {reason}", file=sys.stderr)
+    else:
+        await costs(figures, "native", quick=quick)
+    await costs(figures, "python", quick=quick)
+    await starts(figures, quick=quick)
+    await rivals.measure(figures, quick=quick)
     return figures
 
 
@@ -156,4 +205,4 @@ if __name__ == "__main__":
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     chosen = arguments("Cost of the relay per packet, and time to the first frame.")
-    show("relay", asyncio.run(measure(quick=chosen.quick)), GOALS, as_json=chosen.json)
+    show("relay", uvloop.run(measure(quick=chosen.quick)), GOALS, as_json=chosen.json)

@@ -1,19 +1,26 @@
 """The relay's side of the bench, a process of its own: commands come in by lines of JSON, answers go out likewise."""
 
 import asyncio
+import ctypes
+import gc
 import json
 import logging
+import secrets
 import sys
 import time
+from collections import deque
+from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 
 from hub.bus.relay_wire import StreamConfig
 from hub.domain.clock import system_clock
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
 from hub.media.peer.server import PeerServer
+from hub.media.rtp.track import HISTORY
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.opening import open_source
 from hub.media.stream import Stream
@@ -27,14 +34,24 @@ def film() -> tuple[tuple[bytes, bool], ...]:
     return encoded(4, 2 * FPS, 1_280, 720, 2_000_000)
 
 
-async def play(stream: Stream) -> None:
-    """Publish the film in real time, for ever."""
-    made, began, i = film(), time.monotonic(), 0
+async def play(stream: Stream, published: deque[tuple[int, int]]) -> None:
+    """Publish the film in real time, for ever; notes timestamp and real time (ns) of each frame."""
+    made, began, i = film(), time.monotonic() + secrets.randbelow(40) / 1_000, 0
     while True:
         data, key = made[i % len(made)]
+        now = time.time_ns()
         stream.publish(AccessUnit("video", "h264", data, i * 90_000 // FPS, key, system_clock()))
+        published.append((stream.tracks["video"].timestamp, now))
         i += 1
         await asyncio.sleep(max(0.0, began + i / FPS - time.monotonic()))
+
+
+def memory_kib() -> int:
+    """Resident memory of this process, after what is unused went back."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
 
 
 class Bench:
@@ -45,14 +62,28 @@ class Bench:
         self._group = group
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._published: dict[str, deque[tuple[int, int]]] = {}
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do one command."""
         match request["do"]:
             case "warm":
-                stream = self._streams[WARM] = Stream(WARM, clock=system_clock, expects=("h264",))
-                self._tasks[WARM] = self._group.create_task(play(stream))
+                name = request["stream"]
+                stream = self._streams[name] = Stream(name, clock=system_clock, expects=("h264",))
+                published = self._published[name] = deque(maxlen=2_000)
+                self._tasks[name] = self._group.create_task(play(stream, published))
                 return {}
+            case "published":
+                return {"frames": list(self._published[request["stream"]])}
+            case "fill":  # the history, so that it grows no more
+                stream, i = self._streams[request["stream"]], 0
+                while stream.tracks["video"].head < HISTORY:
+                    data, key = film()[i % len(film())]
+                    stream.publish(AccessUnit("video", "h264", data, i * 90_000 // FPS, key, system_clock()))
+                    i += 1
+                return {}
+            case "memory":
+                return {"kib": memory_kib()}
             case "cold":
                 feed = Feed(
                     request["stream"], StreamConfig(url=request["url"]), clock=system_clock,
@@ -69,7 +100,7 @@ class Bench:
                 self._streams.pop(request["stream"]).end()
                 return {}
             case "figures":
-                return {"cpu": time.process_time(), **self._peers.counters}
+                return {"cpu": time.process_time(), "half": self._peers.fanout, **self._peers.counters}
         raise ValueError(request["do"])
 
     def stop(self) -> None:
@@ -78,7 +109,7 @@ class Bench:
             task.cancel()
 
 
-async def main() -> None:
+async def main(half: str) -> None:
     """Serve until standard input ends."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
@@ -87,7 +118,7 @@ async def main() -> None:
     film()
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    peers = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"])
+    peers = await PeerServer.open("127.0.0.1", 0, announce=["127.0.0.1"], max_sessions=2_000, fanout=half)
     try:
         async with asyncio.TaskGroup() as group:
             bench = Bench(peers, group)
@@ -100,9 +131,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if "--uvloop" in sys.argv:
-        import uvloop
-
-        uvloop.run(main())
-    else:
-        asyncio.run(main())
+    uvloop.run(main(sys.argv[1] if len(sys.argv) > 1 else ""))  # the loop that `sharpeyes` runs on

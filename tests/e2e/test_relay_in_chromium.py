@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ async function gathered(pc) {
     await new Promise(done => { pc.onicegatheringstatechange = () => pc.iceGatheringState === 'complete' && done(); });
   return pc.localDescription.sdp;
 }
-async function watch(name, kinds) {
-  const pc = window[name] = new RTCPeerConnection();
+async function watch(name, kinds, configuration = {}) {
+  const pc = window[name] = new RTCPeerConnection(configuration);
   const began = performance.now();
   for (const kind of kinds) pc.addTransceiver(kind, {direction: 'recvonly'});
   const video = document.createElement('video');
@@ -77,13 +77,15 @@ async function stats(name) {
 
 
 @contextlib.asynccontextmanager
-async def page_of(server: PeerServer, stream: Stream, path: NarrowPath | None = None) -> AsyncIterator[Page]:
+async def page_of(
+    server: PeerServer, stream: Stream, path: NarrowPath | None = None, rewrite: Callable[[str], str] = lambda sdp: sdp
+) -> AsyncIterator[Page]:
     async def whep(sdp: str) -> str:
-        answer = (await server.whep(stream, sdp, owner="u-1")).sdp
+        answer = rewrite((await server.whep(stream, sdp, owner="u-1")).sdp)
         return answer if path is None else path.rewrite(answer)
 
     async def whip(sdp: str) -> str:
-        return (await server.whip(stream, sdp, owner="u-2")).sdp
+        return rewrite((await server.whip(stream, sdp, owner="u-2")).sdp)
 
     async def patch(fragment: str) -> str:
         return server.patch(server.sessions[0].id, fragment)

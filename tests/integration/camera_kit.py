@@ -37,16 +37,18 @@ def other_film(path: Path, codec: str, frames: int = 25, b: int = 0, **options: 
     return path
 
 
-def with_sound(film: Path, codec: str, rate: int) -> Path:
-    """The film again, with a second of silence beside the picture."""
-    path = film.with_name(f"sound-{film.name}")
+def with_sound(film: Path, codec: str, rate: int, *, hertz: int = 0, seconds: int = 1, to: Path | None = None) -> Path:
+    """The film again, with silence or a tone beside the picture."""
+    path = to or film.with_name(f"sound-{film.name}")
     with av.open(str(film)) as source, av.open(str(path), "w") as container:
         picture = container.add_stream_from_template(source.streams.video[0])
         sound: Any = container.add_stream(codec, rate=rate)
         sound.layout = "mono"
         packets: list[Any] = []
-        for number in range(50):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, rate // 50), np.int16), format="s16", layout="mono")
+        for number in range(50 * seconds):
+            at = np.arange(rate // 50) + number * (rate // 50)
+            samples = (8_000 * np.sin(2 * np.pi * hertz * at / rate)).astype(np.int16).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
             frame.sample_rate, frame.pts = rate, number * (rate // 50)
             packets += sound.encode(frame)
         packets += sound.encode(None)

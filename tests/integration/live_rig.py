@@ -120,6 +120,7 @@ async def serving(settings: Settings, redis: RedisRig, clock: Clock, node: str) 
             http="h11",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # as in the api role
             timeout_graceful_shutdown=2,
         )
     )
@@ -139,11 +140,11 @@ async def serving(settings: Settings, redis: RedisRig, clock: Clock, node: str) 
 
 
 @contextlib.asynccontextmanager
-async def live_hub(*, processes: int = 1) -> AsyncIterator[LiveRig]:
-    """The town of ``api_rig`` served by one or more processes."""
+async def live_hub(*, processes: int = 1, **given: Any) -> AsyncIterator[LiveRig]:
+    """The town of ``api_rig`` served by one or more processes, with these settings."""
     folder = Path(tempfile.mkdtemp(prefix="se-"))
     clock = TestClock()
-    settings = Settings(data=folder, demo=True)
+    settings = Settings(data=folder, demo=True, **given)
     try:
         async with contextlib.AsyncExitStack() as stack:
             redis = await stack.enter_async_context(running_redis())

@@ -30,7 +30,8 @@ class NarrowPath:
         self._loop.add_reader(self._front, self._up)
 
     def rewrite(self, answer: str) -> str:
-        """The answer with this path's port in its candidates."""
+        """The answer with this path's port in its candidates, and none by TCP: that would go around it."""
+        answer = re.sub(r"a=candidate:\S+ 1 tcp .*\r\n", "", answer)
         return re.sub(r"(a=candidate:\S+ 1 udp \d+ \S+) \d+", rf"\1 {self.port}", answer)
 
     def close(self) -> None:

@@ -67,6 +67,7 @@ MATRIX: Final[dict[str, dict[str, set[Role] | frozenset[Role]]]] = {
     "/api/v1/drills/runs/{}/end": {"post": {O}},
     "/api/v1/drills/runs/{}/score": {"get": {C, O, E}, "post": {O}},
     "/api/v1/events": {"get": {C, O, AUD}},
+    "/api/v1/media/ice-servers": {"get": WATCH | {F}},
     "/whep/cameras/{}": {"post": WATCH},
     "/whep/conferences/{}/stage": {"post": {C, D, F}},
     "/whep/conferences/{}/members/{}": {"post": {C, D, F}},

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ from hub.demo.rtsp_camera import CameraFile
 from hub.demo.rtsp_server import RtspServer
 from hub.domain.ids import new_id
 from hub.media.node import run_relay
+from hub.media.peer.places import Ports
 from hub.settings import Settings
 from signaling import wire
 from tests.integration.camera_kit import h264_film
@@ -54,11 +54,11 @@ class Rig:
     folder: Path
     relays: list[RunningRelay] = field(default_factory=list)
 
-    async def relay(self) -> RunningRelay:
+    async def relay(self, announce: tuple[str, ...] = ("127.0.0.1",)) -> RunningRelay:
         """Start a relay, and wait until the api knows it."""
         ready: asyncio.Future[NodeInfo] = asyncio.get_running_loop().create_future()
         redis = self.hub.redis.client("relay")
-        settings = Settings(data=self.folder, media_port=free_port(), linger_s=0.5, announce=("127.0.0.1",))
+        settings = Settings(data=self.folder, media_port=free_port(), linger_s=0.5, announce=announce)
         task = asyncio.create_task(
             run_relay(settings, node_id=new_id("relay"), token=TOKEN, redis=redis, on_ready=ready.set_result)
         )
@@ -106,18 +106,25 @@ class Rig:
 
 
 def free_port() -> int:
-    """A UDP port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free by UDP and by TCP a moment ago."""
+    ports = Ports.open("127.0.0.1", 0, over_tcp=True)
+    ports.close()
+    return ports.number
 
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
+    async with media_rig() as rig:
+        yield rig
+
+
+@contextlib.asynccontextmanager
+async def media_rig(**given: Any) -> AsyncIterator[Rig]:
+    """The hub with these settings, and a camera server; relays are started as they are wanted."""
     folder = Path(tempfile.mkdtemp(prefix="se-"))
     film = h264_film(folder)
     cameras = RtspServer([CameraFile("gate", film), CameraFile("bridge", film)])
-    async with live_hub() as hub, cameras.listening("127.0.0.1", 0):
+    async with live_hub(**given) as hub, cameras.listening("127.0.0.1", 0):
         rig = Rig(hub, cameras, folder)
         yield rig
         for relay in rig.relays:

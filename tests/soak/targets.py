@@ -1,21 +1,25 @@
 """What is fuzzed: each target takes any bytes and must come back, or raise what its callers expect."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from hub.media.rtp.packet import RtpPacket, WireError, parse_rtp
 from hub.media.rtp.rtcp import parse_rtcp
-from hub.media.rtp.unit import AccessUnit
+from hub.media.rtp.track import Track
+from hub.media.rtp.unit import AccessUnit, UnitCodec
+from hub.media.sources.aac import AacDepacketizer, AacFormat, parse_config
 from hub.media.sources.choice import Chosen, choose
-from hub.media.sources.depacketize import H264Depacketizer
+from hub.media.sources.depacketize import Depacketizer, H264Depacketizer, H265Depacketizer
 from hub.media.sources.errors import SourceError
-from hub.media.sources.h264 import Framer, NotShowable
+from hub.media.sources.h264 import Framer
+from hub.media.sources.h265 import H265Framer
 from hub.media.sources.receiver import TrackReceiver, Wallclock
 from hub.media.taps.health import Health
 from hub.media.taps.mpegts import PACKET, Muxer
 from signaling import sdp
-from signaling.gb28181 import manscdp, mansrtsp, ptz
+from signaling.gb28181 import invite, manscdp, mansrtsp, ptz
 from signaling.gb28181.collect import CatalogCollector
 from signaling.gb28181.errors import GbError
 from signaling.gb28181.messages import Catalog, Unknown
@@ -52,13 +56,13 @@ def rtsp(data: bytes, chunk: int = 0) -> tuple[Phase, int]:
                     for place, each in enumerate(chosen):
                         receiver = TrackReceiver(
                             each.codec, each.payload_type, udp=bool(ports), clock=lambda: 1_000, emit=units.append,
-                            wallclock=Wallclock(), parameter_sets=each.parameter_sets,
+                            wallclock=Wallclock(), parameter_sets=each.parameter_sets, aac=each.aac, rate=each.rate,
                         )  # fmt: skip
                         receivers |= {2 * place: (receiver, False), 2 * place + 1: (receiver, True)}
                 elif isinstance(event, Interleaved) and event.channel % 4 in receivers:
                     receiver, rtcp = receivers[event.channel % 4]
                     (receiver.rtcp if rtcp else receiver.packet)(event.payload)
-            except (SourceError, NotShowable):
+            except SourceError:
                 return client.phase, len(units)
         client.tick(now)
         client.data_to_send()
@@ -81,7 +85,16 @@ def server(data: bytes) -> None:
 
 def h264(data: bytes) -> int:
     """Records of flags (marker, lost, another picture), length, payload; returns how many pictures came of them."""
-    depacketizer, framer, muxer, health = H264Depacketizer(), Framer(), Muxer(), Health()
+    return _pictures(data, "h264", H264Depacketizer(), Framer())
+
+
+def h265(data: bytes) -> int:
+    """The same of H.265."""
+    return _pictures(data, "h265", H265Depacketizer(), H265Framer())
+
+
+def _pictures(data: bytes, codec: UnitCodec, depacketizer: Depacketizer, framer: Framer | H265Framer) -> int:
+    muxer, health, track = Muxer(), Health(), Track("h265" if codec == "h265" else "h264")
     at = seq = timestamp = pictures = 0
     while at + 3 <= len(data):
         flags, size = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
@@ -91,16 +104,28 @@ def h264(data: bytes) -> int:
         seq += 1
         timestamp += 3_600 if flags & 5 else 0
         for unit in depacketizer.push(packet, int(bool(flags & 2))):
-            try:
-                picture = framer.assembled(unit.nals)
-            except NotShowable:
-                continue
+            picture = framer.assembled(unit.nals)
             if picture is not None:
                 pictures += 1
-                made = AccessUnit("video", "h264", picture.data, unit.timestamp, picture.keyframe, 0)
+                made = AccessUnit("video", codec, picture.data, unit.timestamp, picture.keyframe, 0)
                 health.observe(made)
+                track.append_unit(made)
                 assert len(muxer.write(made)) % PACKET == 0
     return pictures
+
+
+def aac(data: bytes) -> int:
+    """The same records as sound, by both ways of packing; returns how many frames came of them."""
+    frames = at = 0
+    generic, latm = AacDepacketizer(AacFormat(2, 16_000, 1)), AacDepacketizer(AacFormat(2, 16_000, 1, latm=True))
+    while at + 3 <= len(data):
+        flags, size = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+        packet = RtpPacket(bool(flags & 1), 97, 0, 0, 1, data[at + 3 : at + 3 + size])
+        at += 3 + size
+        frames += sum(len(each.push(packet, int(bool(flags & 2)))) for each in (generic, latm))
+    with contextlib.suppress(ValueError):
+        parse_config(data)
+    return frames
 
 
 def rtp(data: bytes) -> None:
@@ -126,8 +151,8 @@ def description(data: bytes) -> None:
 
 
 def gb28181(data: bytes) -> None:
-    """A body of a MESSAGE: read, written again, read alike; a catalog also as a tree. And as PTZ and MANSRTSP."""
-    for parse in (mansrtsp.parse, lambda body: ptz.decode(body.decode("latin-1"))):
+    """A body of a MESSAGE: read, written again, read alike; a catalog also as a tree. And as PTZ, MANSRTSP and SDP."""
+    for parse in (mansrtsp.parse, invite.parse, lambda body: ptz.decode(body.decode("latin-1"))):
         try:
             parse(data)
         except GbError:
@@ -151,6 +176,8 @@ TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "rtsp": rtsp,
     "server": server,
     "h264": h264,
+    "h265": h265,
+    "aac": aac,
     "rtp": rtp,
     "sdp": description,
     "gb28181": gb28181,

@@ -75,6 +75,7 @@ function player(): WhepPlayer {
   return new WhepPlayer({
     url: '/whep/cameras/cam-1',
     backoff: new Backoff(1_000, 8_000, () => 0.5),
+    ice: () => Promise.resolve(),
     connect: () => new FakePeer() as unknown as RTCPeerConnection,
     post: (url, offer) => {
       posted.push(`${url} ${offer}`)
@@ -254,6 +255,7 @@ describe('WhepPlayer', () => {
   it('ends its session when stopped, also when the answer is still on its way', async () => {
     const one = player()
     one.start()
+    for (let turn = 0; turn < 2; turn += 1) await Promise.resolve() // TURN servers, then the offer goes out
     one.stop()
     await vi.advanceTimersByTimeAsync(0)
     expect(ended).toContain('/whep/sessions/1')

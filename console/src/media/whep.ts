@@ -4,6 +4,7 @@ import { Backoff } from '@/wire/backoff'
 import { Emitter } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
 import { endSession, exchange, type Exchanged } from './exchange'
+import { withIceServers } from './ice'
 import { judge, LIMITS, step, type Limits, type Phase, type PhaseEvent } from './phase'
 import { Progress } from './progress'
 import { readStats, type Counters, type Stats } from './stats'
@@ -25,6 +26,7 @@ export interface WhepOptions {
   backoff?: Backoff
   now?: () => number
   connect?: () => RTCPeerConnection
+  ice?: (pc: RTCPeerConnection) => Promise<void>
   post?: (url: string, offer: string, signal: AbortSignal) => Promise<Exchanged>
   end?: (session: string | null) => void
 }
@@ -64,6 +66,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
       backoff: new Backoff(500, 8_000),
       now: () => Date.now(),
       connect: () => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }),
+      ice: withIceServers,
       post: exchange,
       end: endSession,
       ...options,
@@ -128,6 +131,8 @@ export class WhepPlayer extends Emitter<WhepEvents> {
       this.listen(pc)
       pc.addTransceiver('video', { direction: 'recvonly' })
       if (this.options.audio) pc.addTransceiver('audio', { direction: 'recvonly' })
+      await this.options.ice(pc)
+      if (this.pc !== pc) return
       await pc.setLocalDescription()
       const offer = pc.localDescription?.sdp ?? ''
       const { answer, session } = await this.options.post(this.options.url, offer, abort.signal)

@@ -78,6 +78,7 @@ function publisher(): WhipPublisher {
   return new WhipPublisher({
     url: '/whip/conferences/conf-1',
     backoff: new Backoff(1_000, 8_000, () => 0.5),
+    ice: () => Promise.resolve(),
     connect: () => new FakePeer() as unknown as RTCPeerConnection,
     post: () => {
       const error = refuse.shift()
@@ -200,6 +201,7 @@ describe('WhipPublisher', () => {
   it('ends its session when stopped while the answer is on its way', async () => {
     const one = publisher()
     one.start(media('audio'))
+    for (let turn = 0; turn < 2; turn += 1) await Promise.resolve() // TURN servers, then the offer goes out
     one.stop()
     await vi.advanceTimersByTimeAsync(60_000)
     expect(ended).toContain('/whip/sessions/1')

@@ -3,6 +3,7 @@ import { Backoff } from '@/wire/backoff'
 import { Emitter } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
 import { endSession, exchange, type Exchanged } from './exchange'
+import { withIceServers } from './ice'
 import { whenTransportEnds } from './transport'
 
 export type PublishPhase = 'idle' | 'connecting' | 'live' | 'lost'
@@ -19,6 +20,7 @@ export interface WhipOptions {
   backoff?: Backoff
   now?: () => number
   connect?: () => RTCPeerConnection
+  ice?: (pc: RTCPeerConnection) => Promise<void>
   post?: (url: string, offer: string, signal: AbortSignal) => Promise<Exchanged>
   end?: (session: string | null) => void
 }
@@ -43,6 +45,7 @@ export class WhipPublisher extends Emitter<{ change: Publishing }> {
       backoff: new Backoff(500, 8_000),
       now: () => Date.now(),
       connect: () => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }),
+      ice: withIceServers,
       post: exchange,
       end: endSession,
       ...options,
@@ -83,6 +86,8 @@ export class WhipPublisher extends Emitter<{ change: Publishing }> {
     try {
       this.listen(pc)
       this.addTracks(pc)
+      await this.options.ice(pc)
+      if (this.pc !== pc) return
       await pc.setLocalDescription()
       const { answer, session } = await this.options.post(this.options.url, pc.localDescription?.sdp ?? '', abort.signal)
       if (this.pc !== pc) {

@@ -144,6 +144,11 @@ export interface components {
              * @default false
              */
             anew?: boolean;
+            /**
+             * H265
+             * @default false
+             */
+            h265?: boolean;
             /** Tracks */
             tracks: components["schemas"]["WantedTrack"][];
         };

@@ -179,9 +179,8 @@ def _tag(sdp: str) -> dict[str, str]:
 
 
 def _created(answered: Answered, kind: str = "whep") -> Response:
-    return Response(
-        answered.sdp,
-        201,
-        media_type=SDP,
-        headers={"Location": f"/{kind}/sessions/{answered.session}", **_tag(answered.sdp)},
-    )
+    place = {"Location": f"/{kind}/sessions/{answered.session}", **_tag(answered.sdp)}
+    response = Response(answered.sdp, 201, media_type=SDP, headers=place)
+    for link in answered.links:  # RFC 9725 §4.6
+        response.headers.append("Link", link)
+    return response

@@ -17,8 +17,10 @@ from hub.bus.relay_wire import StreamConfig, StreamState
 from hub.domain.camera import CameraEvent, CameraState, retry_after, step
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
-from hub.media.rtp.unit import AccessUnit
+from hub.media.rendition import Converter
+from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
+from hub.media.sources.gb28181.source import GbSource
 from hub.media.sources.opening import OpenSource
 from hub.media.sources.units import Figures
 from hub.media.stream import Stream
@@ -35,6 +37,8 @@ STABLE_S: Final = 10.0  # a source that lived so long starts its back-off anew
 Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[OpenSource]]
 """An address to a connection; entering it may raise SourceError."""
 Tap: TypeAlias = Callable[[Stream], Awaitable[None]]
+Convert: TypeAlias = Callable[[Stream, Callable[[], None]], Converter]
+"""Makes a stream's converter; the callback is for its changes."""
 
 
 class Feed:
@@ -48,6 +52,7 @@ class Feed:
         clock: Clock,
         opener: Opener,
         taps: Callable[[StreamConfig], Mapping[str, Tap]] = lambda config: {},
+        convert: Convert | None = None,
         on_change: Callable[[], None] = lambda: None,
         linger_s: float = 10.0,
         freeze_s: float = FREEZE_S,
@@ -55,7 +60,8 @@ class Feed:
         hurry_s: float = HURRY_S,
     ) -> None:
         self.config = config
-        self.stream = Stream(id, clock=clock, expects=("h264",), on_change=self._subscribers_changed)
+        expects: tuple[Codec, ...] = () if config.kind == "leg" else ("h264",)
+        self.stream = Stream(id, clock=clock, expects=expects, on_change=self._subscribers_changed)
         self.health = Health()
         self.opened = 0  # connections ever tried
         self._past = Figures()  # of connections that are over
@@ -64,6 +70,7 @@ class Feed:
         self._opener = opener
         self._taps_of = taps
         self._on_change = on_change
+        self._converter = convert(self.stream, on_change) if convert is not None else None
         self._linger_s = linger_s
         self._freeze_s = freeze_s
         self._retry = retry
@@ -75,6 +82,8 @@ class Feed:
         self._live_at: float | None = None  # of this connection, monotonic
         self._changed = asyncio.Event()
         self._seen = 0  # subscribers when last looked at
+        self.flowing = asyncio.Event()  # the picture comes
+        self.failing = asyncio.Event()  # the last try failed
         self._hurry = asyncio.Event()  # somebody came who waits for the picture
         self._moved = False  # the address changed: connect anew
         self._group: asyncio.TaskGroup | None = None
@@ -83,6 +92,8 @@ class Feed:
     def state(self, node: str) -> StreamState:
         """What the rest of the hub may know; no secrets."""
         flowing = self._state in (CameraState.LIVE, CameraState.FROZEN)
+        width, height = self._size()
+        call = self._source if isinstance(self._source, GbSource) else None
         return StreamState(
             stream=self.stream.id,
             node=node,
@@ -91,11 +102,41 @@ class Feed:
             detail=(self._error.detail or None) if self._error is not None else None,
             retry_at=self._retry_at,
             codec=self.stream.codec if flowing else None,
-            width=self.health.width if flowing else None,
-            height=self.health.height if flowing else None,
+            transcoded=self._converter is not None and self._converter.active,
+            width=width if flowing else None,
+            height=height if flowing else None,
             viewers=self.stream.viewers,
             since=self._since,
+            origin=self.config.url if self.config.kind == "leg" else None,
+            call=call.call if call is not None else None,
+            gateway=call.gateway if call is not None else None,
+            facts=call.facts if call is not None else {},
         )
+
+    def _size(self) -> tuple[int | None, int | None]:
+        """Of its pictures: a leg's are not looked into but for its key frames."""
+        if self.config.kind != "leg":
+            return self.health.width, self.health.height
+        video = self.stream.tracks.get("video")
+        return video.size if video is not None and video.size is not None else (None, None)
+
+    async def ready(self, seconds: float) -> None:
+        """Wait until the picture comes or a try has failed, but no longer than this."""
+        await self._either(self.flowing, seconds)
+
+    async def described(self, seconds: float) -> None:
+        """Wait until it is known what a leg carries. Raises SourceError when that is not to be had."""
+        await self._either(self.stream.described, seconds)
+        if not self.stream.described.is_set():
+            raise self._error or SourceError("source.timeout", "the other relay does not say what it sends")
+
+    async def _either(self, event: asyncio.Event, seconds: float) -> None:
+        waiting = [asyncio.ensure_future(each.wait()) for each in (event, self.failing)]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     @property
     def figures(self) -> Figures:
@@ -107,7 +148,7 @@ class Feed:
         before, self.config = self.config, config
         if before == config:
             return
-        if before.url != config.url:
+        if _way(before) != _way(config):
             self._moved = True
         if before.pictures_every_ms != config.pictures_every_ms:
             self._start_taps()
@@ -220,6 +261,8 @@ class Feed:
         try:
             async with self._opener(self.config.url) as source:
                 self._source = source
+                if isinstance(source, GbSource):
+                    self.stream.source_asks(lambda layer: source.request_keyframe())
                 units = await source.read()
                 while True:
                     self._publish(units)
@@ -227,6 +270,7 @@ class Feed:
         finally:
             if self._source is not None:
                 self._past, self._source = self.figures, None
+                self.stream.source_asks(None)
             self.stream.restart()  # nobody who comes now may be shown a picture of the past
 
     async def _next(self, source: OpenSource) -> list[AccessUnit]:
@@ -251,6 +295,16 @@ class Feed:
 
     def _enter(self, event: CameraEvent) -> None:
         before, self._state = self._state, step(self._state, event)
+        for told, when in ((self.flowing, CameraState.LIVE), (self.failing, CameraState.FAILED)):
+            if self._state is when:
+                told.set()
+            else:
+                told.clear()
         if before is not self._state:
             self._since = self._clock()
             self._on_change()
+
+
+def _way(config: StreamConfig) -> tuple[object, ...]:
+    """What makes another connection necessary where it changes."""
+    return (config.kind, config.url, config.gateway, config.media)

@@ -1,5 +1,7 @@
 """The relay's internal HTTP (``hub.bus.relay_wire``): one handler a route, nothing decided here."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -10,9 +12,12 @@ from starlette.routing import BaseRoute, Route
 
 from hub.bus.internal_http import read, reply
 from hub.bus.relay_wire import (
+    ALIVE_EVERY_S,
     SESSION_HEADER,
+    DrainIn,
     FragmentIn,
     OfferIn,
+    PushIn,
     StreamConfig,
     StreamStates,
     SubscribeIn,
@@ -25,6 +30,7 @@ from hub.domain.ids import Id
 from hub.media.node.manager import Streams
 
 _ID: Final = TypeAdapter(Id)
+VPS: Final = b"\x40"  # what a key frame of H.265 begins with, and none of H.264
 MAX_OWNER: Final = 80
 MAX_ANSWER_BODY: Final = 256 * 1024  # an answer of 131,072 characters, escaped as JSON
 
@@ -32,9 +38,12 @@ MAX_ANSWER_BODY: Final = 256 * 1024  # an answer of 131,072 characters, escaped 
 class Routes:
     """Handlers over one table of streams."""
 
-    def __init__(self, streams: Streams, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, streams: Streams, registry: CollectorRegistry, on_drain: Callable[[bool], None] = lambda on: None
+    ) -> None:
         self._streams = streams
         self._registry = registry
+        self._on_drain = on_drain
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -46,6 +55,10 @@ class Routes:
             Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
             Route("/streams/{stream}/whip", self.whip, methods=["POST"]),
             Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
+            Route("/streams/{stream}/pushes/{node}", self.push, methods=["PUT"]),
+            Route("/streams/{stream}/pushes/{node}", self.unpush, methods=["DELETE"]),
+            Route("/drain", self.drain, methods=["PUT"]),
+            Route("/alive", self.alive, methods=["GET"]),
             Route("/sessions", self.end_owner, methods=["DELETE"]),
             Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
             Route("/sessions/{session}", self.patch, methods=["PATCH"]),
@@ -76,6 +89,32 @@ class Routes:
     async def whip(self, request: Request) -> Response:
         return reply(await self._streams.whip(_stream(request), await read(request, OfferIn)), 201)
 
+    async def push(self, request: Request) -> Response:
+        wanted = await read(request, PushIn)
+        self._streams.push(_stream(request), _node(request), wanted.url)
+        return Response(status_code=204)
+
+    async def unpush(self, request: Request) -> Response:
+        self._streams.legs.unpush(_stream(request), _node(request))
+        return Response(status_code=204)
+
+    async def drain(self, request: Request) -> Response:
+        self._on_drain((await read(request, DrainIn)).draining)
+        return Response(status_code=204)
+
+    async def alive(self, _: Request) -> Response:
+        """A connection that breaks with this process: nobody has to wait for a heartbeat that does not come."""
+
+        async def beats() -> AsyncIterator[bytes]:
+            while True:
+                yield b"."
+                await asyncio.sleep(ALIVE_EVERY_S)
+
+        async def done() -> None:
+            return
+
+        return Streamed(beats(), media_type="text/plain", on_done=done)
+
     async def transport_stream(self, request: Request) -> Response:
         outlet = self._streams.outlet(_stream(request), _owner(request))
 
@@ -99,7 +138,7 @@ class Routes:
         data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
         if data is None:
             raise NotFound("picture.gone", "the relay keeps only the last pictures")
-        return Response(data, media_type="video/h264")
+        return Response(data, media_type="video/h265" if data[4:5] == VPS else "video/h264")
 
     async def end_session(self, request: Request) -> Response:
         await self._streams.end_session(request.path_params["session"])
@@ -111,7 +150,7 @@ class Routes:
     async def subscribe(self, request: Request) -> Response:
         body = await read(request, SubscribeIn)
         self._streams.need_room(body.owner)
-        return reply(self._streams.subscribers.open(body.owner, body.label), 201)
+        return reply(self._streams.subscribers.open(body), 201)
 
     async def wish(self, request: Request) -> Response:
         body = await read(request, TracksIn)
@@ -144,6 +183,13 @@ def _stream(request: Request) -> str:
         return _ID.validate_python(request.path_params["stream"])
     except ValidationError:
         raise Invalid("request.invalid", "stream: not an id") from None
+
+
+def _node(request: Request) -> str:
+    try:
+        return _ID.validate_python(request.path_params["node"])
+    except ValidationError:
+        raise Invalid("request.invalid", "node: not an id") from None
 
 
 def _owner(request: Request) -> str:

@@ -1,21 +1,34 @@
 """All streams of one relay: pulled cameras by configuration, members by WHIP; and their sessions."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from hub.bus.relay_wire import AnswerOut, FragmentIn, FragmentOut, OfferIn, SessionReport, StreamConfig, StreamState
+from hub.bus.relay_wire import (
+    LEG_OWNER,
+    AnswerOut,
+    FragmentIn,
+    FragmentOut,
+    OfferIn,
+    SessionReport,
+    StreamConfig,
+    StreamState,
+)
 from hub.domain.clock import Clock
 from hub.domain.errors import Conflict, NotFound, TooMany
+from hub.domain.gb_url import parse_gb_url
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
+from hub.media.node.legs import Legs
 from hub.media.node.outbox import Outbox
 from hub.media.node.outlets import Outlet, Outlets
 from hub.media.node.subscribers import Subscribers
 from hub.media.peer.server import PeerServer
+from hub.media.sources.leg import PUSHED
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf
 
@@ -23,6 +36,7 @@ log: Final = structlog.get_logger(__name__)
 
 MAX_STREAMS: Final = 4_096
 MAX_MEMBERS: Final = 512
+OPENING_S: Final = 3.0  # that another relay, or the viewers of a leg, wait for a camera
 MAX_SESSIONS_OF_ONE: Final = 64  # a wall of sixteen and the largest conference, with room to load the page again
 
 
@@ -48,8 +62,11 @@ class Streams:
         shelf: Shelf,
         make_feed: Callable[[str, StreamConfig, Callable[[], None]], Feed],
         group: asyncio.TaskGroup,
+        legs: Legs,
     ) -> None:
         self.shelf = shelf
+        self.legs = legs
+        self.draining = False
         self._node = node
         self._clock = clock
         self._peers = peers
@@ -58,6 +75,7 @@ class Streams:
         self._feeds: dict[str, Feed] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._members: dict[str, Member] = {}
+        self._waiters = itertools.count()
         self.outbox: Outbox | None = None
         self.subscribers = Subscribers(
             peers, self.stream, lambda session, owner, what, why: self._report("", session, owner, what, why)
@@ -71,9 +89,13 @@ class Streams:
 
         Raises Invalid ``camera.url_refused``, TooMany ``relay.full``, Conflict ``stream.is_member``.
         """
-        check_url(config.url, files=True)  # the folder of files is checked at each opening
+        if config.kind == "gb28181":
+            parse_gb_url(config.url)
+        elif config.kind != "leg":
+            check_url(config.url, files=True)  # the folder of files is checked at each opening
         if (feed := self._feeds.get(id)) is not None:
             feed.reconfigure(config)
+            self._expect(feed)
             return
         if id in self._members:
             raise Conflict("stream.is_member", "a conference member has this id")
@@ -81,7 +103,27 @@ class Streams:
             raise TooMany("relay.full", f"this relay keeps {MAX_STREAMS} streams")
         feed = self._feeds[id] = self._make_feed(id, config, lambda: self._changed(id))
         self._tasks[id] = self._group.create_task(feed.run(), name=f"{id}/feed")
+        self._expect(feed)
         self._changed(id)
+
+    def _expect(self, feed: Feed) -> None:
+        """Another relay has been told to publish this stream here."""
+        if feed.config.kind == "leg" and feed.config.url.startswith(PUSHED):
+            self.legs.expect(feed.stream)
+
+    def push(self, id: str, node: str, base: str) -> None:
+        """Publish a stream at another relay until nobody there wants it.
+
+        Raises NotFound ``stream.unknown``, Conflict ``stream.is_leg``, ``relay.full``.
+        """
+        if (feed := self._feeds.get(id)) is not None:
+            if feed.config.kind == "leg":
+                raise _is_leg()
+            self.legs.push(feed.stream, node, base, asks=False, ready=lambda: feed.ready(OPENING_S))
+        elif (member := self._members.get(id)) is not None:
+            self.legs.push(member.stream, node, base, asks=True, ready=member.stream.described.wait)
+        else:
+            raise _unknown(id)
 
     async def delete(self, id: str) -> None:
         """Forget a stream and end its sessions. Raises NotFound ``stream.unknown``."""
@@ -89,9 +131,11 @@ class Streams:
             task = self._tasks.pop(id)
             task.cancel()
             await asyncio.wait([task])
+            self.legs.forget(id)
             feed.stream.end()  # a task that was cancelled before its first step ends nothing by itself
             self.shelf.forget(id)
         elif (member := self._members.pop(id, None)) is not None:
+            self.legs.forget(id)
             member.stream.end()
             if member.session:
                 await self._peers.end(member.session, "deleted")
@@ -120,22 +164,56 @@ class Streams:
     # sessions ---------------------------------------------------------------------------------------
 
     async def whep(self, id: str, offer: OfferIn) -> AnswerOut:
-        """Let a viewer in; never waits for the source.
+        """Let a viewer in; waits for no camera, but for what a leg says that it carries.
 
-        Raises NotFound ``stream.unknown``, TooMany ``relay.full``, and what the peers raise.
+        Raises NotFound ``stream.unknown``, TooMany ``relay.full``, Conflict ``stream.is_leg``, what the peers raise.
         """
-        if (stream := self.stream(id)) is None:
+        relay = offer.owner.startswith(LEG_OWNER)
+        if (feed := self._feeds.get(id)) is not None:
+            stream = feed.stream
+            if relay and feed.config.kind == "leg":
+                raise _is_leg()
+            if relay or feed.config.kind == "leg":
+                await self._until_described(feed)
+        elif (member := self._members.get(id)) is not None:
+            stream = member.stream
+        else:
             raise _unknown(id)
-        self.need_room(offer.owner)
+        if not relay:
+            self.need_room(offer.owner)
         answer = await self._peers.whep(
-            stream, offer.sdp, owner=offer.owner, label=offer.label, width=offer.width,
+            stream,
+            offer.sdp,
+            owner=offer.owner,
+            label=offer.label,
+            zone=offer.zone,
+            width=offer.width,
             on_end=self._ended(id, offer.owner),
-        )  # fmt: skip
-        return AnswerOut(sdp=answer.sdp, session=answer.session_id)
+        )
+        return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
+
+    async def _until_described(self, feed: Feed) -> None:
+        """Have the source opened, so that it is known what it carries: a leg is agreed upon once for many viewers.
+
+        Raises Unavailable with the source's own id where a leg cannot be had.
+        """
+        if feed.flowing.is_set() or (feed.config.kind == "leg" and feed.stream.described.is_set()):
+            return
+        name = f"-{next(self._waiters)}"
+        feed.stream.watch(name, hears=False)
+        try:
+            if feed.config.kind == "leg":
+                await feed.described(OPENING_S)
+            else:
+                await feed.ready(OPENING_S)
+        finally:
+            feed.stream.release(name)
 
     async def whip(self, id: str, offer: OfferIn) -> AnswerOut:
         """Let a publisher in; the stream comes into being. Raises Conflict ``stream.is_camera``, TooMany."""
-        if id in self._feeds:
+        if (feed := self._feeds.get(id)) is not None:
+            if offer.owner.startswith(LEG_OWNER):
+                return await self.legs.land(feed.stream, feed.config, offer)
             raise Conflict("stream.is_camera", "a camera is pulled, not published")
         self.need_room(offer.owner)
         member = self._members.get(id)
@@ -151,6 +229,7 @@ class Streams:
                 offer.sdp,
                 owner=offer.owner,
                 label=offer.label,
+                zone=offer.zone,
                 on_media=lambda session: self._first_media(id, session, offer.owner),
                 on_end=self._ended(id, offer.owner),
             )
@@ -205,6 +284,7 @@ class Streams:
             member = self._members.get(id)
             if member is not None and member.session == session and reason != "replaced":
                 del self._members[id]
+                self.legs.forget(id)
                 member.stream.end()
                 if self.outbox is not None:
                     self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
@@ -229,6 +309,10 @@ class Streams:
             viewers=member.stream.viewers,
             since=member.since,
         )
+
+
+def _is_leg() -> Conflict:
+    return Conflict("stream.is_leg", "this relay has the stream from another one")
 
 
 def _unknown(id: str) -> NotFound:

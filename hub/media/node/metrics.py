@@ -14,15 +14,17 @@ from hub.media.node.manager import Streams
 from hub.media.node.outbox import Outbox
 from hub.media.peer.server import PeerServer
 from hub.media.sources.units import Figures
+from hub.media.transcode.pool import Pool
 
 STATES: Final = ("idle", "connecting", "live", "frozen", "failed")
 
 
 class _Figures(Collector):
-    def __init__(self, streams: Streams, peers: PeerServer, outbox: Outbox) -> None:
+    def __init__(self, streams: Streams, peers: PeerServer, outbox: Outbox, pool: Pool) -> None:
         self._streams = streams
         self._peers = peers
         self._outbox = outbox
+        self._pool = pool
 
     def collect(self) -> Iterator[Metric]:
         """Everything at this moment."""
@@ -42,6 +44,7 @@ class _Figures(Collector):
         yield CounterMetricFamily(
             "sharpeyes_relay_bus_dropped", "Reports and pictures lost to a Redis outage", self._outbox.dropped
         )
+        yield from self._legs()
         feeds = self._streams.feeds
         yield CounterMetricFamily("sharpeyes_relay_source_units", "Units", sum(feed.health.units for feed in feeds))
         yield CounterMetricFamily("sharpeyes_relay_source_bytes", "Bytes", sum(feed.health.bytes for feed in feeds))
@@ -50,12 +53,34 @@ class _Figures(Collector):
         for field in fields(totals):
             text = f"Total of {field.name}: hub.media.sources.units"
             yield CounterMetricFamily(f"sharpeyes_relay_source_{field.name}", text, getattr(totals, field.name))
+        yield from self._transcoding()
         for name, value in sorted(self._peers.counters.items()):
             yield CounterMetricFamily(f"sharpeyes_relay_peer_{name}", f"Total of {name}", value)
 
+    def _legs(self) -> Iterator[Metric]:
+        """Streams of other relays that are open here, ours that are open there, and what was lost on the way."""
+        legs = [feed for feed in self._streams.feeds if feed.config.kind == "leg"]
+        lost = sum(feed.figures.lost for feed in legs)
+        yield GaugeMetricFamily(
+            "sharpeyes_relay_legs", "Legs from other relays", sum(feed.flowing.is_set() for feed in legs)
+        )
+        yield GaugeMetricFamily("sharpeyes_relay_legs_pushed", "Legs to other relays", self._streams.legs.pushes)
+        yield GaugeMetricFamily("sharpeyes_relay_leg_lost", "Packets lost for good on the legs of now", lost)
+        yield GaugeMetricFamily("sharpeyes_relay_draining", "1 while it takes nothing new", self._streams.draining)
 
-def registry(streams: Streams, peers: PeerServer, outbox: Outbox) -> CollectorRegistry:
+    def _transcoding(self) -> Iterator[Metric]:
+        figures = self._pool.figures()
+        cpu = figures.pop("cpu_us") / 1e6
+        yield CounterMetricFamily("sharpeyes_relay_transcode_cpu_seconds", "Processor time of transcoding", cpu)
+        for name in ("active", "sounds"):
+            text = "Pictures being transcoded" if name == "active" else "Sounds being transcoded"
+            yield GaugeMetricFamily(f"sharpeyes_relay_transcode_{name}", text, figures.pop(name))
+        for name, value in figures.items():
+            yield CounterMetricFamily(f"sharpeyes_relay_transcode_{name}", f"Transcoding: total of {name}", value)
+
+
+def registry(streams: Streams, peers: PeerServer, outbox: Outbox, pool: Pool) -> CollectorRegistry:
     """A registry of this relay alone."""
     found = CollectorRegistry(auto_describe=False)
-    found.register(_Figures(streams, peers, outbox))
+    found.register(_Figures(streams, peers, outbox, pool))
     return found

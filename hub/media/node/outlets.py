@@ -36,8 +36,7 @@ class Outlet:
 
     async def chunks(self, first: AccessUnit) -> AsyncIterator[bytes]:
         """The transport stream, until the stream ends."""
-        opus = (track := self.stream.tracks.get("audio")) is not None and track.codec == "opus"
-        muxer = Muxer(sound=opus)
+        muxer = Muxer()
         yield muxer.write(first)
         async for unit in self.reader:
             if data := muxer.write(unit):
@@ -60,7 +59,7 @@ class Outlets:
             raise TooMany("relay.full", f"this relay serves {MAX_OUTLETS} streams over HTTP")
         id = "ts-" + secrets.token_urlsafe(12)
         outlet = self._open[id] = Outlet(id, owner, stream, stream.units(id, QUEUE))
-        stream.hold(id)
+        stream.watch(id, hears=False)
         return outlet
 
     def close(self, id: str, reason: str) -> bool:

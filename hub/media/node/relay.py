@@ -2,31 +2,40 @@
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
 
-from hub.bus import internal_http
+from hub.bus import internal_http, registry
 from hub.bus.connection import BUS_ERRORS
+from hub.bus.gateway_calls import GatewayCalls
 from hub.bus.registry import heartbeat
 from hub.bus.relay_wire import NodeInfo, StreamConfig
+from hub.bus.relays import Relays
 from hub.bus.routes import address_of_route
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed, Tap
+from hub.media.node.gb import GbMedia
 from hub.media.node.http import Routes
+from hub.media.node.legs import Legs
+from hub.media.node.load import Load
 from hub.media.node.manager import Streams
-from hub.media.node.metrics import registry
+from hub.media.node.metrics import registry as figures
 from hub.media.node.outbox import Outbox
 from hub.media.peer.server import PeerServer
-from hub.media.sources.opening import open_source
+from hub.media.sources.opening import OpenSource, open_source
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf, keep_pictures
+from hub.media.transcode.conversion import Conversion
+from hub.media.transcode.pool import Pool
 from hub.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
@@ -49,20 +58,22 @@ async def run_relay(
     Raises Unavailable in one plain line: ``relay.port_taken``, ``relay.unusable``, ``internal.port_taken``.
     """
     host = settings.media_host or settings.host
-    announce = settings.announce or _own_addresses(host)
+    zones = settings.addresses or {"": _own_addresses(host)}
     try:
         peers = await PeerServer.open(
-            host, settings.udp_port, announce=announce, clock=clock, max_sessions=MAX_SESSIONS, fanout=settings.fanout
-        )
+            host, settings.udp_port, announce=zones.pop("", ()), zones=zones, over_tcp=settings.media_tcp, clock=clock,
+            max_sessions=MAX_SESSIONS, fanout=settings.fanout,
+        )  # fmt: skip
     except OSError as error:
         why = "another program has it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise Unavailable("relay.port_taken", f"media port {host}:{settings.udp_port}/udp: {why}") from None
+        kinds = "udp and tcp" if settings.media_tcp else "udp"
+        raise Unavailable("relay.port_taken", f"media port {host}:{settings.udp_port}, {kinds}: {why}") from None
     except RuntimeError as error:  # the self-test, or a native half that was demanded and is not built
         raise Unavailable("relay.unusable", str(error)) from None
     outbox: Outbox | None = None
     try:
-        async with asyncio.TaskGroup() as group:
-            relay = _Relay(settings, node_id, redis, clock, peers, group)
+        async with Relays(token) as relays, GatewayCalls(token) as calls, asyncio.TaskGroup() as group:
+            relay = _Relay(settings, node_id, redis, clock, peers, group, relays, calls)
             outbox = relay.outbox
             await relay.serve(token, on_ready)
     finally:
@@ -82,6 +93,8 @@ class _Relay:
         clock: Clock,
         peers: PeerServer,
         group: asyncio.TaskGroup,
+        relays: Relays,
+        calls: GatewayCalls,
     ) -> None:
         self._settings = settings
         self._id = node_id
@@ -91,17 +104,34 @@ class _Relay:
         self._peers = peers
         self._group = group
         self._shelf = Shelf()
+        width, height = (int(side) for side in settings.transcode_size.split("x"))
+        self.pool = Pool(
+            group, most=settings.transcode_most or os.cpu_count() or 1, width=width, height=height,
+            rate=settings.transcode_rate,
+        )  # fmt: skip
         self._base = ""  # known once the internal HTTP listens, before any stream can be asked for
+        self._load = Load(MAX_SESSIONS)
+        self._announce_now = asyncio.Event()
+        self._gb = GbMedia(settings, calls, clock=clock)
+        self._legs = Legs(node=node_id, relays=relays, clock=clock, peers=peers, group=group)
         self.streams = Streams(
-            node=node_id, clock=clock, peers=peers, shelf=self._shelf, make_feed=self._feed, group=group
+            node=node_id,
+            clock=clock,
+            peers=peers,
+            shelf=self._shelf,
+            make_feed=self._feed,
+            group=group,
+            legs=self._legs,
         )
         self.outbox = self.streams.outbox = Outbox(redis, self.streams.states)
 
     async def serve(self, token: str, on_ready: Callable[[NodeInfo], None]) -> None:
         """Listen, announce, publish, until cancelled."""
-        routes = Routes(self.streams, registry(self.streams, self._peers, self.outbox)).routes()
+        routes = Routes(self.streams, figures(self.streams, self._peers, self.outbox, self.pool), self._drain).routes()
         async with internal_http.serve(routes, token=token, host=self._settings.internal_host) as self._base:
-            self._group.create_task(heartbeat(self._redis, self._describe), name="relay/heartbeat")
+            self._group.create_task(
+                heartbeat(self._redis, self._describe, now=self._announce_now), name="relay/heartbeat"
+            )
             self._group.create_task(self.outbox.run(), name="relay/outbox")
             log.info("relay.ready", node=self._id, udp_port=self._peers.port, internal=self._base)
             on_ready(self._describe())
@@ -109,29 +139,56 @@ class _Relay:
 
     def _describe(self) -> NodeInfo:
         sessions = len(self._peers.sessions)
-        facts = {"udp_port": str(self._peers.port), "streams": str(len(self.streams.feeds)), "sessions": str(sessions)}
+        load = self._load.look(sessions)
+        facts = {
+            "udp_port": str(self._peers.port),
+            "streams": str(len(self.streams.feeds)),
+            "sessions": str(sessions),
+            "cpu": f"{self._load.cpu:.2f}",
+            registry.ZONE: self._settings.relay_zone,
+            registry.DIALS: ",".join(self._settings.relay_dials),
+            registry.DRAINING: "1" if self.streams.draining else "",
+        }
         return NodeInfo(
             id=self._id,
             role="relay",
             url=self._base,
             since=self._since,
             seen_at=self._clock(),
-            load=sum(max(1, len(session.seats)) for session in self._peers.sessions) / MAX_SESSIONS,
+            load=load,
             facts=facts,
         )
+
+    def _drain(self, on: bool) -> None:
+        if self.streams.draining is not on:
+            log.info("relay.draining" if on else "relay.undrained", node=self._id)
+        self.streams.draining = on
+        self._announce_now.set()
 
     def _feed(self, id: str, config: StreamConfig, on_change: Callable[[], None]) -> Feed:
         # ``file:`` may point into the demo's own folder only, and only in the demo.
         files = self._settings.data / "demo" if self._settings.demo else None
-        return Feed(
+
+        def opener(url: str) -> AbstractAsyncContextManager[OpenSource]:
+            if feed.config.kind == "leg":
+                return self._legs.source(feed.stream, url)
+            if feed.config.kind == "gb28181":
+                return self._gb.source(feed.config, f"{self._id}/{id}", on_change)
+            return open_source(check_url(url, files=True), clock=self._clock, files=files)
+
+        feed = Feed(
             id,
             config,
             clock=self._clock,
-            opener=lambda url: open_source(check_url(url, files=True), clock=self._clock, files=files),
+            opener=opener,
             taps=self._taps,
+            convert=lambda stream, changed: Conversion(
+                stream, self.pool, linger_s=self._settings.linger_s, on_change=changed
+            ),
             on_change=on_change,
             linger_s=self._settings.linger_s,
         )
+        return feed
 
     def _taps(self, config: StreamConfig) -> Mapping[str, Tap]:
         if config.pictures_every_ms is None:
@@ -155,7 +212,7 @@ def _own_addresses(host: str) -> tuple[str, ...]:
         return (host,)
     families = (socket.AF_INET,) if host == "0.0.0.0" else (socket.AF_INET, socket.AF_INET6)  # noqa: S104 - compared
     found = [address for family in families if (address := address_of_route(family)) is not None]
-    return (*found, "127.0.0.1")
+    return (*found, "127.0.0.1") if host == "0.0.0.0" else (*found, "127.0.0.1", "::1")  # noqa: S104 - compared
 
 
 async def _last_words(outbox: Outbox) -> None:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 from hub.bus.relay_wire import (
     OfferedTrack,
+    SubscribeIn,
     SubscriberAnswer,
     SubscriberOffer,
     SubscriberOut,
     TracksIn,
-    TrackWish,
 )
-from hub.domain.errors import NotFound
+from hub.domain.errors import NotFound, Unavailable
 from hub.media.peer.server import PeerServer
 from hub.media.peer.subscriber import Offered, Wish
 from hub.media.stream import Stream
@@ -22,7 +22,7 @@ class _Held:
     """What a subscriber was granted: by stream, the keys of each reason."""
 
     grants: dict[str, list[set[str]]] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)  # wished for, and not a stream of this relay
+    lacking: dict[str, str] = field(default_factory=dict)  # wished for and not to be had here: state by stream
 
 
 class Subscribers:
@@ -36,15 +36,20 @@ class Subscribers:
         self._report = report
         self._held: dict[str, _Held] = {}
 
-    def open(self, owner: str, label: str) -> SubscriberOut:
+    def open(self, body: SubscribeIn) -> SubscriberOut:
         """Let one in. Raises TooMany ``relay.full``."""
+        owner = body.owner
 
         def ended(session: str, reason: str) -> None:
             self._held.pop(session, None)
             self._report(session, owner, "ended", reason)
 
         session = self._peers.subscribe(
-            owner=owner, label=label, on_end=ended, on_change=lambda id: self._report(id, owner, "changed", "")
+            owner=owner,
+            label=body.label,
+            zone=body.zone,
+            on_end=ended,
+            on_change=lambda id: self._report(id, owner, "changed", ""),
         )
         self._held[session] = _Held()
         return SubscriberOut(session=session)
@@ -54,13 +59,17 @@ class Subscribers:
         held = self._of(session)
         known: list[Wish] = []
         grants: dict[str, list[set[str]]] = {}
-        held.unknown = []
+        held.lacking = {}
+        decodes = ("h264", "vp8", *(("h265",) if body.h265 else ()))
         for track in body.tracks:
             if (stream := self._find(track.stream)) is None:
-                held.unknown.append(track.stream)
-            else:
-                known.append(_wish(stream, track))
+                held.lacking[track.stream] = "unknown"
+                continue
+            try:
+                known.append(Wish(stream.rendition(decodes), track.width, track.visible, track.audio))
                 grants[track.stream] = [set(keys) for keys in track.grants]
+            except Unavailable:  # it would have to be converted, and there is no room for that
+                held.lacking[track.stream] = "refused"
         held.grants = grants
         return self._out(session, self._peers.wish(session, known, again=body.again))
 
@@ -91,13 +100,9 @@ class Subscribers:
         return held
 
     def _out(self, session: str, offered: Offered | None) -> SubscriberOut:
-        states = self._peers.track_states(session) | dict.fromkeys(self._of(session).unknown, "unknown")
+        states = self._peers.track_states(session) | self._of(session).lacking
         offer = None
         if offered is not None:
             tracks = [OfferedTrack(mid=mid, stream=stream, kind=kind) for mid, stream, kind in offered.tracks]
             offer = SubscriberOffer(revision=offered.revision, sdp=offered.sdp, tracks=tracks)
         return SubscriberOut.model_validate({"session": session, "offer": offer, "states": states})
-
-
-def _wish(stream: Stream, track: TrackWish) -> Wish:
-    return Wish(stream, track.width, track.visible, track.audio)

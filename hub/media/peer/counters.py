@@ -33,6 +33,11 @@ class Counters:
     protect_failed: int = 0
     malformed: int = 0
     unknown_path: int = 0
+    tcp_opened: int = 0
+    tcp_refused: int = 0  # too many, or nothing proved in time, or not by what came first
+    tcp_stalled: int = 0  # full, and took nothing for seconds
+    tcp_dropped: int = 0  # packets for a line that takes no more
+    tcp_shed: int = 0  # times that a viewer over TCP lost pictures up to the next key frame
     internal_errors: int = 0
     sessions_opened: int = 0
     sessions_refused: int = 0

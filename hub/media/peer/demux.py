@@ -1,13 +1,14 @@
 """From datagrams to sessions: what arrives is sorted by its first byte and by where it comes from."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from hub.domain.clock import Clock
-from hub.media.peer import udp
+from hub.media.peer import tcp, udp
 from hub.media.peer.counters import Counters
 from hub.media.peer.publisher import Publisher
 from hub.media.peer.session import Session, State
@@ -73,19 +74,42 @@ class Demux:
             count, self._now_us = 0, time.monotonic_ns() // 1_000
             for slot, size, path in self._inlet.receive():
                 count += 1
-                try:
-                    self._datagram(slot, size, path, now)
-                except WireError:
-                    self._totals.malformed += 1
-                except StunError:
-                    self._totals.stun_bad += 1
-                except Exception:
-                    self._totals.internal_errors += 1
-                    log.exception("peer.datagram")
+                self._take(slot, size, path, now)
             if count < udp.BATCH:
                 break
-        if self._dirty:
-            self._flush(now)
+        self._flush(now)
+
+    def line(self, line: tcp.Line, packets: Sequence[bytes]) -> bool:
+        """Packets of a TCP connection; sets ``line.known`` once a session has it.
+
+        False when it is not worth keeping: what came first was no check with the right password.
+        """
+        now, self._now_us = self._clock(), time.monotonic_ns() // 1_000
+        for data in packets:
+            if not line.known and data[0] >= 4:
+                return False
+            self._take(self._inlet.put(data), len(data), line, now)
+            line.known = line.known or line in self._directory.paths
+            if not line.known:
+                return False
+        self._flush(now)
+        return True
+
+    def lost(self, line: tcp.Line) -> None:
+        """A TCP connection has ended; its session waits for a check by another path."""
+        if (session := self._directory.paths.pop(line, None)) is not None:
+            session.ice.forget(line)
+
+    def _take(self, slot: int, size: int, path: bytes, now: int) -> None:
+        try:
+            self._datagram(slot, size, path, now)
+        except WireError:
+            self._totals.malformed += 1
+        except StunError:
+            self._totals.stun_bad += 1
+        except Exception:
+            self._totals.internal_errors += 1
+            log.exception("peer.datagram")
 
     def _datagram(self, slot: int, size: int, path: bytes, now: int) -> None:
         """Sort one datagram by its first byte (RFC 7983 §7) and by where it comes from."""
@@ -117,14 +141,16 @@ class Demux:
         if session is None:
             raise StunError("username")
         before = session.ice.selected
-        reply = session.ice.request(message, path, udp.address_of(path), now)
+        reply = session.ice.request(message, path, tcp.address_of(path), now)
         for gone in session.ice.dropped:
             if self._directory.paths.get(gone) is session:
                 del self._directory.paths[gone]
+            if isinstance(gone, tcp.Line):
+                gone.hang_up()
         session.ice.dropped.clear()
         if path in session.ice.paths:
             self._directory.paths[path] = session
-        udp.send(self._fd, reply, path)
+        tcp.send(self._fd, reply, path)
         selected = session.ice.selected
         if selected is not None and selected != before:
             session.move(selected)
@@ -151,6 +177,8 @@ class Demux:
         self._flush(now)
 
     def _flush(self, now: int) -> None:
+        if not self._dirty:
+            return
         dirty, self._dirty = self._dirty, set()
         for publisher in dirty:
             publisher.flush(now)

@@ -62,7 +62,7 @@ class DialFailed(Exception):
 
 
 _TYPES: Final[dict[Codec, tuple[int, int | None]]] = {
-    "h264": (96, 97), "vp8": (98, 99), "opus": (111, None), "pcma": (8, None), "pcmu": (0, None),
+    "h264": (96, 97), "vp8": (98, 99), "h265": (100, 101), "opus": (111, None), "pcma": (8, None), "pcmu": (0, None),
 }  # fmt: skip
 _FMTP: Final[dict[Codec, str]] = {
     "h264": "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
@@ -70,7 +70,7 @@ _FMTP: Final[dict[Codec, str]] = {
 }
 _REPLIES: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 _IDS: Final[dict[Kind, dict[str, int]]] = {"video": {MID: 4, TRANSPORT: 3}, "audio": {LEVEL: 1, MID: 4, TRANSPORT: 3}}
-_VIDEO: Final[tuple[Codec, ...]] = ("h264", "vp8")
+_VIDEO: Final[tuple[Codec, ...]] = ("h264", "h265", "vp8")
 _AUDIO: Final[tuple[Codec, ...]] = ("opus", "pcma", "pcmu")
 
 

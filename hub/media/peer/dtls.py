@@ -11,11 +11,31 @@ from typing import Any, Final
 
 import pylibsrtp
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
+from OpenSSL import SSL
 from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp_lib
 
 QUEUE: Final = 64  # datagrams of a handshake that may wait
 DIGESTS: Final = ("sha-256", "sha-384", "sha-512")
+
+
+RELEASE_BUFFERS: Final = 0x10  # SSL_MODE_RELEASE_BUFFERS
+
+
+class Certificate(RTCCertificate):
+    """One OpenSSL context for every connection: each of its own would cost 20 KiB of memory and time to set up.
+
+    Nothing is resumed: every association shakes hands in full and shows its certificate.
+    """
+
+    _context: SSL.Context | None = None
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
+        if self._context is None:
+            self._context = super()._create_ssl_context(srtp_profiles)
+            self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+            self._context.set_mode(RELEASE_BUFFERS)
+        return self._context
 
 
 class DtlsFailed(Exception):

@@ -19,6 +19,7 @@ from pylibsrtp._binding import lib as srtp_lib
 
 from hub.media.peer import udp
 from hub.media.peer.counters import Counters
+from hub.media.peer.tcp import Line
 from hub.media.rtp.extension import PLAIN, Layout, send_time
 from hub.media.rtp.numbering import Numbering, Segment
 from hub.media.rtp.packet import HEADER
@@ -57,12 +58,13 @@ class Target:
 
     ``log`` numbers and remembers what is sent when the layout has transport-cc. ``ssrc`` is written over that of the
     packets (0: theirs stays): a connection of many tracks gives each stretch of a track a number of its own, since
-    whoever has stopped receiving one has forgotten its rollovers.
+    whoever has stopped receiving one has forgotten its rollovers. ``line`` is the TCP connection of a path that is
+    one: such a target never comes in the groups of ``live``, only by ``exact`` and ``again``.
     """
 
     __slots__ = (
-        "layout", "length", "log", "name", "name_at", "numbering", "octets", "packets", "payload_type", "repair",
-        "session", "shape", "srtp", "ssrc", "tag",
+        "layout", "length", "line", "log", "name", "name_at", "numbering", "octets", "packets", "payload_type",
+        "repair", "session", "shape", "srtp", "ssrc", "tag",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +96,7 @@ class Target:
 
     def move(self, path: bytes) -> None:
         """Send to another address from now on."""
+        self.line = path if isinstance(path, Line) else None
         self.name = udp.ffi.new("char[]", path)
         self.name_at = int(udp.ffi.cast("uintptr_t", self.name))
         self.length = len(path)
@@ -307,6 +310,9 @@ class Fanout:
         target.octets += total - HEADER * len(sizes)
         counters.packets_out += len(sizes)
         counters.bytes_out += total
+        if target.line is not None:
+            self._send_line(target.line, sizes, target.tag)
+            return
         if not self.gso and len(runs) > 1:
             self._send_many(target, len(runs))
             return
@@ -316,6 +322,15 @@ class Fanout:
             header.msg_namelen = length
             if sendmsg(fd, header, udp.MSG_DONTWAIT) < 0:
                 self._refused(target, udp.ffi.errno, first, count, sizes)
+
+    def _send_line(self, line: Line, sizes: list[int], tag: int) -> None:
+        """The batch over TCP, each packet with its length in front (RFC 4571 §2)."""
+        frames = bytearray()
+        for i, size in enumerate(sizes):
+            frames += (size + tag).to_bytes(2, "big")
+            frames += self._buffer[i * STRIDE : i * STRIDE + size + tag]
+        if not line.write(bytes(frames)):
+            self._counters.tcp_dropped += len(sizes)
 
     def _send_many(self, target: Target, count: int) -> None:
         for header in self._headers[:count]:

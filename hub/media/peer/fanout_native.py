@@ -128,6 +128,9 @@ class NativeFanout(Fanout):
                 self._account(part, count, total)
 
     def _finish(self, target: Target, sizes: list[int], now: int) -> None:
+        if target.line is not None:  # by TCP
+            super()._finish(target, sizes, now)
+            return
         batch, count, total = self._batch, len(sizes), sum(sizes)
         running = -1
         if target.log is not None:

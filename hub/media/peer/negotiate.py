@@ -26,6 +26,7 @@ from signaling.whip import (
 )
 from signaling.whip import Track as AnswerTrack
 
+VIDEO: Final = ("h264", "h265", "vp8")
 _PUBLISHED: Final[Mapping[str, tuple[Codec, ...]]] = {
     "video": ("h264", "vp8"),
     "audio": ("opus", "pcma", "pcmu"),
@@ -56,6 +57,12 @@ def answer_of(text: str, mids: Sequence[str]) -> Answer:
         raise Invalid("sdp.invalid", f"the answer cannot be used: {error}"[:300]) from error
 
 
+def decodes(offer: Offer) -> frozenset[str]:
+    """The codecs of video that a viewer could be sent."""
+    sections = [s for s in offer.sections if s.usable and s.kind == "video" and s.direction in ("recvonly", "sendrecv")]
+    return frozenset(codec for codec in VIDEO for section in sections[:1] if section.choose(codec) is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One track of a viewer, as agreed."""
@@ -84,7 +91,7 @@ def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Wanted, Ans
             lacking.append(track.codec)
         else:
             chosen[sections[0].index] = outgoing(sections[0], found, kind, track)
-    if not chosen or any(codec in ("h264", "vp8") for codec in lacking):
+    if not chosen or any(codec in VIDEO for codec in lacking):
         raise Invalid("sdp.no_codec", f"the offer has no section for {', '.join(lacking) or 'what is sent'}")
     return chosen
 

@@ -9,8 +9,8 @@ from hub.media.peer.counters import Counters
 from hub.media.rtp.track import Packet
 
 PORTION: Final = 32  # packets that leave at once
-EVERY_S: Final = 0.002
-TURNS: Final = 8  # a burst is out after so many turns, however large: 16 ms, less than a frame's time
+EVERY_S: Final = 0.001
+TURNS: Final = 8  # a burst is out after so many turns, however large: 8 ms, a fraction of a frame's time
 MAX_WAITING: Final = 2_048  # packets; beyond, everything leaves at once
 
 

@@ -1,6 +1,6 @@
 """What the peer half needs of a stream. ``hub.media.stream.Stream`` is one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from hub.media.rtp.packet import RtpPacket
@@ -20,7 +20,17 @@ class Publication(Protocol):
     @property
     def ended(self) -> bool: ...
     @property
+    def ending(self) -> str:
+        """Why its viewers' sessions end, when they are told by ``on_end``."""
+
+    @property
     def tracks(self) -> Mapping[Kind, Track]: ...
+
+    def rendition(self, codecs: Collection[str]) -> "Publication":
+        """What a viewer gets who decodes these codecs of video: the original, or what every browser decodes.
+
+        Raises Unavailable ``transcode.full``.
+        """
 
     def layers(self, kind: Kind) -> Sequence[Track]:
         """The track of a kind and its further layers, by ``Track.layer``; empty when there is none."""
@@ -32,7 +42,10 @@ class Publication(Protocol):
         """The opposite; harmless when it does not listen."""
 
     def hold(self, viewer: str) -> None:
-        """A viewer counts as a subscriber from now on."""
+        """A viewer of this rendition counts as a subscriber from now on."""
+
+    def watch(self, viewer: str) -> None:
+        """The same of a viewer who takes the source's own units, or its original pictures."""
 
     def release(self, viewer: str) -> None:
         """And no more."""

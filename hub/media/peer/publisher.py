@@ -146,6 +146,11 @@ class Publisher:
             if not self.retired:
                 self._stream.publish_rtp(kind, packets, now_ms, layer)
 
+    def totals(self) -> tuple[int, int]:
+        """Packets that came, and that never did."""
+        sources = self._sources.values()
+        return sum(source.received for source in sources), sum(source.lost for source in sources)
+
     def feedback(self, items: list[rtcp.Feedback], now_ms: int) -> None:
         """Take the publisher's RTCP: its sender reports."""
         for item in items:

@@ -22,6 +22,8 @@ def check() -> None:
     for name in ("start", "stop", "_set_role", "_recv_next", "_write_ssl"):
         if not callable(getattr(transport, name, None)):
             raise RuntimeError(f"aiortc {version('aiortc')} has no RTCDtlsTransport.{name}: {_HINT} ({AIORTC})")
+    if not callable(getattr(rtcdtlstransport.RTCCertificate, "_create_ssl_context", None)):
+        raise RuntimeError(f"aiortc {version('aiortc')} has no RTCCertificate._create_ssl_context: {_HINT} ({AIORTC})")
     for name in ("srtp_protect", "srtp_unprotect", "srtp_unprotect_rtcp"):
         if not hasattr(_binding.lib, name):
             raise RuntimeError(f"pylibsrtp {version('pylibsrtp')} has no {name}: {_HINT}")

@@ -29,8 +29,8 @@ class Sender(Target):
     """Numbers, phase, layer. ``aim`` is the layer that it goes to at that layer's next key frame."""
 
     __slots__ = (
-        "aim", "allowance", "allowance_at", "cursor", "layer", "nack_rate", "phase", "replayed_at", "reported_at",
-        "seen", "temporal",
+        "aim", "allowance", "allowance_at", "cursor", "held", "layer", "nack_rate", "phase", "replayed_at",
+        "reported_at", "seen", "temporal",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +55,7 @@ class Sender(Target):
         self.temporal = Temporal()
         self.seen: Seen | None = None
         self.cursor = 0
+        self.held = 0  # turns of a catch-up that a full line held up
         self.allowance = float(NACK_BURST)
         self.allowance_at = 0
         self.nack_rate = NACK_RATE
@@ -63,8 +64,13 @@ class Sender(Target):
 
     @property
     def even(self) -> bool:
-        """Whether it may share a template with others: every packet, rewritten in nothing but its number."""
-        return self.numbering.plain and self.temporal.idle
+        """Whether it may share a template with others: every packet, rewritten in nothing but its number, by UDP."""
+        return self.line is None and self.numbering.plain and self.temporal.idle
+
+    @property
+    def clogged(self) -> bool:
+        """Whether it goes by a TCP connection that takes no more for now."""
+        return self.line is not None and self.line.full
 
     def afford(self, budget: int | None) -> None:
         """On a path of ``budget`` bit/s retransmissions may take half of it: more would lose more."""

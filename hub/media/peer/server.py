@@ -3,21 +3,21 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
-from aiortc.rtcdtlstransport import RTCCertificate
 
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.domain.ids import new_id
-from hub.media.peer import negotiate, selftest, udp
+from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
 from hub.media.peer.demux import Demux, Directory
-from hub.media.peer.dtls import Dtls
+from hub.media.peer.dtls import Certificate, Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
+from hub.media.peer.places import Announce, Ports
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.session import Session, State
@@ -56,29 +56,31 @@ class PeerServer:
 
     def __init__(
         self,
-        sock: Any,
-        announce: Sequence[str],
+        ports: Ports,
+        announce: Announce,
         clock: Clock,
         max_sessions: int,
         handshake_s: float,
         consent_s: float,
         fanout: str,
     ) -> None:
-        self.port: int = sock.getsockname()[1]
-        self._sock = sock
-        self._fd: int = sock.fileno()
-        self._announce = udp.reachable(announce)
+        self.port = ports.number
+        self._ports = ports
+        self._sock = ports.udp
+        self._fd: int = ports.udp.fileno()
+        self._announce = announce
         self._clock = clock = steady(clock)
         self._max_sessions = max_sessions
         self._handshake_s = handshake_s
         self._consent_ms = int(consent_s * 1000)
         self._totals = Counters()
         self._fanout = choose_fanout(fanout, self._fd, self._totals)
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = Certificate.generateCertificate()
         self._print = next(f for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
         self._directory = Directory()
         self._sessions = self._directory.sessions
         self._demux = Demux(self._fd, self._directory, self._totals, clock)
+        self._lines = tcp.Lines(self._demux.line, self._demux.lost, self._totals)
         self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
         self._endings: dict[str, Callable[[], None]] = {}
         self._loop = asyncio.get_running_loop()
@@ -93,6 +95,8 @@ class PeerServer:
         port: int,
         *,
         announce: Sequence[str],
+        zones: Mapping[str, Sequence[str]] | None = None,
+        over_tcp: bool = True,
         clock: Clock = system_clock,
         max_sessions: int = 512,
         handshake_s: float = 10.0,
@@ -101,17 +105,19 @@ class PeerServer:
     ) -> Self:
         """Bind and start. ``announce`` are the addresses put into answers (a wildcard: this machine's own).
 
-        ``fanout`` is "native" or "python"; empty: the native half where it is built.
+        ``zones`` are those for the clients of one network zone each, beside ``announce``. ``over_tcp``: on the same
+        port number by TCP as well. ``fanout`` is "native" or "python"; empty: the native half where it is built.
 
         Raises OSError when the port is taken, RuntimeError when a library is not the version it should be, or the
         native half was asked for and is not built.
         """
         selftest.check()
-        sock = udp.bind(host, port)
+        known = Announce.of(announce or ([] if zones else [host]), zones or {})
+        ports = Ports.open(host, port, over_tcp=over_tcp)
         try:
-            server = cls(sock, announce or [host], clock, max_sessions, handshake_s, consent_s, fanout)
+            server = cls(ports, known, clock, max_sessions, handshake_s, consent_s, fanout)
         except BaseException:
-            sock.close()
+            ports.close()
             raise
         ready = asyncio.Event()
         server._runner = asyncio.create_task(server._run(ready), name="peers")
@@ -143,20 +149,24 @@ class PeerServer:
         owner: str,
         label: str = "",
         width: int | None = None,
+        zone: str = "",
         on_end: Callable[[str, str], None] | None = None,
     ) -> Answer:
         """Let a viewer in. Counts as a subscriber from now on, so a pull source opens while ICE and DTLS run.
 
-        ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it.
+        ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it. ``zone`` is the network
+        that the client sits in: it is told the addresses of that zone, or all of them when it is empty or not known.
 
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
         """
         offer = self._admit(offer_sdp)
+        stream = stream.rendition(negotiate.decodes(offer))
         chosen = negotiate.for_viewer(offer, stream)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
+        session.zone = zone
         answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
         self._start(session)
@@ -169,6 +179,7 @@ class PeerServer:
         *,
         owner: str,
         label: str = "",
+        zone: str = "",
         on_media: Callable[[str], None] | None = None,
         on_end: Callable[[str, str], None] | None = None,
         asks: bool = True,
@@ -184,6 +195,7 @@ class PeerServer:
         if stream.ended:
             raise Conflict("stream.not_live", "this stream has ended")
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
+        session.zone = zone
         ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
         session.publisher = Publisher(stream, terms, ssrc, self._totals, started, asks)
@@ -197,6 +209,7 @@ class PeerServer:
         *,
         owner: str,
         label: str = "",
+        zone: str = "",
         on_change: Callable[[str], None] | None = None,
         on_end: Callable[[str, str], None] | None = None,
     ) -> str:
@@ -207,6 +220,7 @@ class PeerServer:
         """
         self._need_room()
         session = self._session(None, "", (), owner, label, on_end)
+        session.zone = zone
         changed = (lambda: on_change(session.id)) if on_change is not None else (lambda: None)
         session.subscriber = Subscriber(
             session, viewers_of=self._viewers_of, local=lambda own: self._local(session, own),
@@ -313,7 +327,8 @@ class PeerServer:
         local = local or session.ice.local
         return Local(
             session=secrets.randbits(62), ufrag=local.ufrag, pwd=local.pwd,
-            fingerprint=(self._print.algorithm, self._print.value), addresses=self._announce, port=self.port,
+            fingerprint=(self._print.algorithm, self._print.value), port=self.port,
+            addresses=self._announce.to(session.zone), tcp=self._ports.tcp is not None,
             cname=session.stream_id or session.id, stream=session.stream_id,
         )  # fmt: skip
 
@@ -341,7 +356,7 @@ class PeerServer:
             self._directory.add(session)
 
             def ended() -> None:
-                session.finish("stream.ended")
+                session.finish(session.stream.ending if session.stream is not None else "stream.ended")
 
             self._endings[session.id] = ended
             session.stream.on_end(ended)
@@ -398,6 +413,9 @@ class PeerServer:
             session.publisher.retired = True
             stream.unpublish(session.publisher.request_keyframe)
         await session.close()
+        for path in session.ice.paths:
+            if isinstance(path, tcp.Line):
+                path.hang_up()
         if session.subscriber is not None:
             session.subscriber.close()
         self._sweep()
@@ -475,6 +493,8 @@ class PeerServer:
         """Own every task of this server until it closes."""
         self._loop.add_reader(self._fd, self._demux.readable)
         try:
+            if self._ports.tcp is not None:
+                await self._lines.listen(self._ports.tcp)
             async with self._group:
                 self._group.create_task(self._tick(), name="peer/tick")
                 ready.set()
@@ -482,6 +502,7 @@ class PeerServer:
         finally:
             self._loop.remove_reader(self._fd)
             self._sock.close()
+            await self._lines.close()
 
     async def _tick(self) -> None:
         """Reports, NACKs and consent, until the server closes."""
@@ -499,5 +520,5 @@ class PeerServer:
 
     def _send(self, session: Session, data: bytes) -> None:
         path = session.ice.selected
-        if path is not None and not self._sock._closed and udp.send(self._fd, data, path):
+        if path is not None and self._sock.fileno() >= 0 and tcp.send(self._fd, data, path):
             self._totals.send_errors += 1

@@ -120,6 +120,7 @@ class Session:
         self.subscriber: Subscriber | None = None
         self.wanted: list[Wanted] = []  # a viewer's tracks
         self.mid = ""  # of the first section
+        self.zone = ""  # the network that the client sits in, as far as it is known
         self.width: int | None = None  # of a viewer's tile
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
@@ -374,3 +375,4 @@ class Session:
         """The other side nominated another address."""
         for seat in self.seats.values():
             seat.sender.move(path)
+            seat.viewers.resettle(seat.sender)

@@ -7,12 +7,10 @@ import errno
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import cffi
-
-from hub.bus.routes import address_of_route
 
 SLOT: Final = 2_048
 BATCH: Final = 32
@@ -37,16 +35,32 @@ ffi.cdef(
 libc: Any = ffi.dlopen(None)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A non-blocking UDP socket with large buffers. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+def open_socket(host: str, kind: socket.SocketKind) -> socket.socket:
+    """A non-blocking socket of the host's family; "::" is for both, and for IPv4 alone where the system has no IPv6."""
+    if ":" not in host:
+        return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host not in ("::", "") else 0)
+        sock = socket.socket(socket.AF_INET6, kind | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        if host == "::" and error.errno == errno.EAFNOSUPPORT:
+            return socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+        raise
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+    return sock
+
+
+def bind_to(sock: socket.socket, host: str, port: int) -> None:
+    """Bind what ``open_socket`` made. Raises OSError."""
+    sock.bind(("0.0.0.0" if host == "::" and sock.family == socket.AF_INET else host, port))  # noqa: S104 - as asked
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A non-blocking UDP socket with large buffers; "::" is for IPv4 as well. Raises OSError."""
+    sock = open_socket(host, socket.SOCK_DGRAM)
+    try:
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
-        sock.bind((host, port))
+        bind_to(sock, host, port)
     except OSError:
         sock.close()
         raise
@@ -74,33 +88,18 @@ def path_of(address: str, port: int, family: int) -> bytes:
     return struct.pack("=H", family) + struct.pack("!HI", port, 0) + packed + bytes(4)
 
 
-def reachable(announce: Sequence[str]) -> tuple[str, ...]:
-    """Addresses that a client can be told: a wildcard becomes this machine's own address on its default route."""
-    found: list[str] = []
-    for address in announce:
-        if address not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
-            found.append(address)
-            continue
-        for family, near in _LOOPBACK[: 1 if address == "0.0.0.0" else 2]:  # noqa: S104 - compared, not bound
-            found.append(address_of_route(family) or near)  # no route: only this machine can come
-    return tuple(dict.fromkeys(found))
-
-
-_LOOPBACK: Final = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-
-
 class Inlet:
     """Receives up to BATCH datagrams a call into buffers that live as long as this."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._data = ffi.new("char[]", SLOT * BATCH)
+        self._data = ffi.new("char[]", SLOT * (BATCH + 1))  # one more for ``put``
         self._names = ffi.new("char[]", 32 * BATCH)
         self._iov = ffi.new("struct iovec[]", BATCH)
         self._messages = ffi.new("struct mmsghdr[]", BATCH)
         self._name_buffer = ffi.buffer(self._names)
         self.buffer: Any = ffi.buffer(self._data)
-        self.slots: Final[list[Any]] = [self._data + i * SLOT for i in range(BATCH)]
+        self.slots: Final[list[Any]] = [self._data + i * SLOT for i in range(BATCH + 1)]
         self._headers = [self._messages[i].msg_hdr for i in range(BATCH)]
         for i, header in enumerate(self._headers):
             self._iov[i].iov_base = self._data + i * SLOT
@@ -119,6 +118,11 @@ class Inlet:
             size = 0 if header.msg_flags & MSG_TRUNC else self._messages[i].msg_len
             header.msg_namelen = 32
             yield i, size, self._name_buffer[i * 32 : i * 32 + length]
+
+    def put(self, data: bytes) -> int:
+        """Lay a packet that came another way into a slot; which one."""
+        ffi.memmove(self.slots[BATCH], data, len(data))
+        return BATCH
 
 
 def send(fd: int, data: bytes, path: bytes) -> int:

@@ -18,6 +18,7 @@ STALE_MS: Final = 5_000  # an older GOP is no live picture
 STANDING_MS: Final = 1_000  # a camera that brought nothing for so long stands: a replay would make it look alive
 YOUNG_FRAMES: Final = 30  # of a publisher: a longer GOP costs more than the key frame that one can ask for
 METER_EVERY_MS: Final = 500
+HELD_TURNS: Final = 500  # of CHUNK_EVERY_S: a second of waiting for a TCP connection
 
 
 class _Floor:
@@ -59,6 +60,7 @@ class Viewers:
         self._catching: list[Sender] = []
         self._waiting: list[Sender] = []
         self._paused: list[Sender] = []
+        self._full: list[Sender] = []  # by TCP, and their line took no more: they wait until it has drained
         self._scheduled = False
         self._metered_at = 0
         self._pacer = Pacer(self._release, later, counters)
@@ -108,8 +110,7 @@ class Viewers:
         """For the next key frame of the layer that it aims at."""
         sender.phase = Phase.WAITING
         self._waiting.append(sender)
-        if self._floors[sender.aim].track.published:
-            self._ask(sender.aim)
+        self._ask(sender.aim)
 
     def remove(self, sender: Sender) -> None:
         """A viewer left, or is put elsewhere."""
@@ -117,7 +118,7 @@ class Viewers:
             for senders in (*floor.live.values(), floor.odd):
                 if sender in senders:
                     senders.remove(sender)
-        for senders in (self._waiting, self._catching, self._paused):
+        for senders in (self._waiting, self._catching, self._paused, self._full):
             if sender in senders:
                 senders.remove(sender)
 
@@ -184,13 +185,14 @@ class Viewers:
             for sender in floor.odd:
                 self._out(sender, self._numbered(sender, packets))
         floor.released = max(floor.released, last)
+        self._shed(floor)
         if (key := next((p for p in packets if p.key), None)) is not None:
             self._key_came(floor, key)
 
     def _key_came(self, floor: _Floor, key: Packet) -> None:
         """Whoever waits for this layer's key frame, or comes over from another layer, begins with it."""
         layer = floor.track.layer
-        coming = [s for s in self._waiting if s.aim == layer]
+        coming = [s for s in self._waiting if s.aim == layer and not s.clogged]
         coming += [s for f in self._floors if f is not floor for s in f.senders() if s.aim == layer]
         for sender in coming:
             self._remember(sender)
@@ -235,8 +237,29 @@ class Viewers:
         return items
 
     def _out(self, sender: Sender, items: Sequence[Item]) -> None:
-        if items:
+        if sender.clogged and self.track.kind == "audio":  # late sound is worth nothing
+            self._counters.tcp_dropped += len(items)
+        elif items:
             self._fanout.exact(sender, items)
+
+    def _shed(self, floor: _Floor) -> None:
+        """Viewers whose line is full lose whole pictures up to a key frame; a publisher is asked once it drained."""
+        if self.track.kind == "audio":
+            return
+        for sender in [s for s in floor.odd if s.clogged]:
+            self._remember(sender)
+            self.remove(sender)
+            self._drain_first(sender)
+            sender.phase = Phase.WAITING
+            self._waiting.append(sender)
+        for sender in [s for s in self._full if not s.clogged]:
+            self._full.remove(sender)
+            if self._floors[sender.aim].track.published:
+                self._ask(sender.aim)
+
+    def _drain_first(self, sender: Sender) -> None:
+        self._counters.tcp_shed += 1
+        self._full.append(sender)
 
     # catching up -------------------------------------------------------------------------------------
 
@@ -273,7 +296,7 @@ class Viewers:
         self._begin_turns(sender, start)
 
     def _begin_turns(self, sender: Sender, start: int) -> None:
-        sender.cursor, sender.phase = start, Phase.CATCHING
+        sender.cursor, sender.held, sender.phase = start, 0, Phase.CATCHING
         self._catching.append(sender)
         self._turn(sender)
         self._settle()
@@ -283,6 +306,12 @@ class Viewers:
         floor = self._floors[sender.layer]
         track = floor.track
         portion: list[Packet] = []
+        if sender.clogged:  # by TCP: the rest when there is room, unless that makes old pictures of it
+            sender.held += 1
+            if sender.held > HELD_TURNS:
+                sender.phase = Phase.WAITING
+                self._drain_first(sender)
+            return
         while sender.cursor <= floor.released and len(portion) < CHUNK:
             if sender.cursor <= track.head - HISTORY:  # overtaken: only a new key frame helps
                 sender.phase = Phase.WAITING
@@ -357,6 +386,8 @@ class Viewers:
             if self._replay(sender):
                 sender.replayed_at = now_ms
                 self._counters.replays += 1
+                return
+        self._ask(sender.layer)  # of an encoder of ours; a camera cannot be asked
 
     def _replay(self, sender: Sender) -> bool:
         """The cached GOP once more for one who has seen a part of it; False when that cannot be.

@@ -42,6 +42,7 @@ class Trend:
         self._sum = self._smooth = 0.0  # ms
         self._times: deque[float] = deque(maxlen=WINDOW)  # ms since ``_first``
         self._delays: deque[float] = deque(maxlen=WINDOW)
+        self._sums = [0.0, 0.0, 0.0, 0.0]  # of times, delays, times by delays, times squared: kept, not added up anew
         self._over_us = 0
         self._last = 0.0
         self._updated = 0
@@ -61,13 +62,34 @@ class Trend:
             moved = (arrived_us - self._first) / 1_000
             self._first = arrived_us
             self._times = deque((at - moved for at in self._times), WINDOW)
-        self._times.append((arrived_us - self._first) / 1_000)
-        self._delays.append(self._smooth)
+            self._add_up()
+        self._append((arrived_us - self._first) / 1_000, self._smooth)
         self._judge(self._slope() * min(len(self._times) * 3, 60) * GAIN, sent, arrived_us)
+
+    def _append(self, at: float, delay: float) -> None:
+        sums = self._sums
+        if len(self._times) == WINDOW:
+            gone, had = self._times[0], self._delays[0]
+            sums[0] -= gone
+            sums[1] -= had
+            sums[2] -= gone * had
+            sums[3] -= gone * gone
+        self._times.append(at)
+        self._delays.append(delay)
+        sums[0] += at
+        sums[1] += delay
+        sums[2] += at * delay
+        sums[3] += at * at
+
+    def _add_up(self) -> None:
+        """Anew, so that what rounding leaves behind does not grow."""
+        times, delays = self._times, self._delays
+        self._sums = [sum(times), sum(delays), sum(map(mul, times, delays)), sum(map(mul, times, times))]
 
     def _reset(self, sent_us: int, arrived_us: int) -> None:
         self._times.clear()
         self._delays.clear()
+        self._add_up()
         self._sum = self._smooth = 0.0
         self._before, self._first, self._updated = (sent_us, arrived_us), arrived_us, arrived_us
         self.grows = self.falls = False
@@ -77,9 +99,10 @@ class Trend:
         count = len(self._times)
         if count < 4:
             return 0.0
-        mean = sum(self._times) / count
-        above = sum(map(mul, self._times, self._delays)) - mean * sum(self._delays)
-        below = sum(map(mul, self._times, self._times)) - mean * mean * count
+        times, delays, products, squares = self._sums
+        mean = times / count
+        above = products - mean * delays
+        below = squares - mean * times
         return above / below if below > 0 else 0.0
 
     def _judge(self, trend: float, since_us: int, now_us: int) -> None:
@@ -110,6 +133,7 @@ class Bandwidth:
         self._limit: float | None = None  # what arrived when a queue last filled
         self._cut_ms = -10_000
         self._loss: deque[tuple[int, int, int]] = deque()  # ms, packets, lost
+        self._told = self._missing = 0  # sums of those
         self._at_ms: int | None = None
         self._heard_ms = 0
 
@@ -165,10 +189,18 @@ class Bandwidth:
             self.by_delay += step * since_ms / 1_000
 
     def _follow_loss(self, bursts: Sequence[Burst], since_ms: int, now_ms: int) -> None:
-        self._loss.append((now_ms, sum(b.packets for b in bursts), sum(b.lost for b in bursts)))
+        packets = lost = 0
+        for burst in bursts:
+            packets += burst.packets
+            lost += burst.lost
+        self._loss.append((now_ms, packets, lost))
+        self._told += packets
+        self._missing += lost
         while self._loss[0][0] < now_ms - 1_000:
-            self._loss.popleft()
-        packets, lost = sum(p for _, p, _ in self._loss), sum(x for _, _, x in self._loss)
+            _, packets, lost = self._loss.popleft()
+            self._told -= packets
+            self._missing -= lost
+        packets, lost = self._told, self._missing
         share = lost / packets if packets >= 10 else 0.0
         if share > 0.10:
             fallen = min(self.by_loss, self.by_delay) * (1 - 0.5 * share * since_ms / 500)

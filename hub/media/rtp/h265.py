@@ -9,15 +9,14 @@ from hub.media.rtp import sps
 from hub.media.rtp.h264 import MAX_PAYLOAD, split
 
 VPS, SPS, PPS = 32, 33, 34  # ITU-T H.265 table 7-1
-_CRA, _AP, _FU = 21, 48, 49
+_AP, _FU = 48, 49
 _SETS: Final = (VPS, SPS, PPS)
 _IRAP: Final = frozenset(range(16, 24))
-_RASL: Final = frozenset({8, 9})  # lead a CRA picture and refer to what lies before it
 _USELESS: Final = (35, 36, 37, 38)  # delimiter, end of sequence, end of bitstream, filler
 MAIN: Final = 1  # general_profile_idc
 MAX_SETS: Final = 16
 
-__all__ = ["ParameterSets", "begins_keyframe", "is_irap", "is_rasl", "is_slice", "kind", "packetize", "size", "split"]
+__all__ = ["ParameterSets", "begins_keyframe", "is_irap", "is_slice", "kind", "packetize", "size", "split"]
 
 
 def kind(nal: bytes) -> int:
@@ -82,11 +81,6 @@ def _id(nal: bytes) -> int | None:
 def is_irap(nals: list[bytes]) -> bool:
     """Whether the access unit is one that decoding can begin with."""
     return any(kind(nal) in _IRAP for nal in nals)
-
-
-def is_rasl(nals: list[bytes]) -> bool:
-    """Whether it cannot be decoded by who began with the CRA picture before it."""
-    return any(kind(nal) in _RASL for nal in nals)
 
 
 def packetize(nals: list[bytes], limit: int = MAX_PAYLOAD) -> list[bytes]:

@@ -79,6 +79,11 @@ class Reception:
         """Remember a sender report for LSR and DLSR."""
         self._sr = (ntp >> 16 & 0xFFFFFFFF, now_ms)
 
+    @property
+    def lost(self) -> int:
+        """Packets that never came, so far (RFC 3550 A.3)."""
+        return 0 if self._base is None else max(0, self._highest - self._base + 1 - self.received)
+
     def block(self, now_ms: int) -> Block:
         """The report block since the last one."""
         expected = 0 if self._base is None else self._highest - self._base + 1

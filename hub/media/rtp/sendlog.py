@@ -55,7 +55,8 @@ class SendLog:
             if begin >= last:
                 break
             part = arrivals.times[max(begin - first, 0) : begin + count - first]
-            came = [at for at in part if at is not None]
-            at_us = max(came) * TICK_US if came else None
-            found.append(Burst(sent_us, at_us, len(part), len(part) - len(came), octets * len(came) // count))
+            came = [at for at in part if at is not None] if None in part else part
+            at_us = max(came) * TICK_US if came else None  # type: ignore[type-var, operator]  # no None is left in it
+            lost = len(part) - len(came)
+            found.append(Burst(sent_us, at_us, len(part), lost, octets * len(came) // count))
         return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.media.rtp.unit import UnitCodec
+from hub.media.sources.aac import AacFormat, format_of
 from hub.media.sources.errors import SourceError
 from signaling.rtsp.describe import Offered, Presentation
 from signaling.sdp import Format, SdpError
@@ -28,6 +29,8 @@ class Chosen:
     codec: UnitCodec
     payload_type: int
     parameter_sets: bytes = b""
+    aac: AacFormat | None = None
+    rate: int | None = None  # of the timestamps, where the codec does not say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Choice:
 
 
 def choose(presentation: Presentation) -> Choice:
-    """Take the first H.264 and the first sound that WebRTC carries.
+    """Take the first H.264, else the first H.265, and the first sound that we know.
 
     Raises SourceError ``source.not_video`` or ``source.unsupported_codec``, with the codec's name.
     """
@@ -51,7 +54,7 @@ def choose(presentation: Presentation) -> Choice:
             found = _video(offered)
             if found is None:
                 names.append(_name(offered, VIDEO_NAMES))
-            elif video is None:
+            elif video is None or (video.codec, found.codec) == ("h265", "h264"):
                 video = found
         elif offered.media.kind == "audio":
             found = _audio(offered)
@@ -72,6 +75,10 @@ def _video(offered: Offered) -> Chosen | None:
             if each.parameter("packetization-mode") == "2":  # interleaved: no camera does it
                 continue
             return Chosen(offered, "h264", each.payload_type, _parameter_sets(each))
+        if each.encoding in ("h265", "hevc") and each.clock_rate == 90_000:
+            if (each.parameter("sprop-max-don-diff") or "0") != "0":  # decoding order numbers: no camera does it
+                continue
+            return Chosen(offered, "h265", each.payload_type, _parameter_sets_h265(each))
     return None
 
 
@@ -82,7 +89,19 @@ def _audio(offered: Offered) -> Chosen | None:
             return Chosen(offered, codec, each.payload_type)
         if codec is not None and codec != "opus" and (each.clock_rate, each.channels) == (8_000, 1):
             return Chosen(offered, codec, each.payload_type)
+        if each.encoding in ("mpeg4-generic", "mp4a-latm") and (aac := _aac(each)) is not None:
+            return Chosen(offered, "aac", each.payload_type, aac=aac, rate=each.clock_rate)
     return None
+
+
+def _aac(format: Format) -> AacFormat | None:
+    names = ("config", "cpresent", "sizelength", "indexlength")
+    parameters = {name: value for name in names if (value := format.parameter(name)) is not None}
+    try:
+        found = format_of(format.encoding, parameters)
+    except ValueError:
+        return None
+    return found if found.rate == format.clock_rate or found.rate * 2 == format.clock_rate else None
 
 
 def _formats(offered: Offered) -> tuple[Format, ...]:
@@ -101,14 +120,23 @@ def _name(offered: Offered, names: dict[str, str]) -> str:
 
 def _parameter_sets(format: Format) -> bytes:
     """sprop-parameter-sets as Annex B (RFC 6184 §8.1); nothing where they make no sense, since they come in band."""
-    text = (format.parameter("sprop-parameter-sets") or "")[:MAX_SETS]
-    found = b""
-    for part in text.split(",")[:32]:
+    nals = _decoded(format.parameter("sprop-parameter-sets"))
+    return b"".join(b"\0\0\0\1" + nal for nal in nals if nal[0] & 0x1F in (7, 8))
+
+
+def _parameter_sets_h265(format: Format) -> bytes:
+    """sprop-vps, sprop-sps and sprop-pps (RFC 7798 §7.1)."""
+    nals = [nal for name in ("sprop-vps", "sprop-sps", "sprop-pps") for nal in _decoded(format.parameter(name))]
+    return b"".join(b"\0\0\0\1" + nal for nal in nals if nal[0] >> 1 & 0x3F in (32, 33, 34))
+
+
+def _decoded(text: str | None) -> list[bytes]:
+    found = []
+    for part in (text or "")[:MAX_SETS].split(",")[:32]:
         try:
             nal = base64.b64decode(part.strip() + "==", validate=False)
         except (binascii.Error, ValueError):
             continue
-        nal = nal.removeprefix(b"\0\0\0\1")
-        if nal and nal[0] & 0x1F in (7, 8):
-            found += b"\0\0\0\1" + nal
+        if nal := nal.removeprefix(b"\0\0\0\1"):
+            found.append(nal)
     return found

@@ -20,6 +20,17 @@ MEANING: Final = {
     "source.refused": "the address is one that is never pulled",
     "source.no_keyframe": "no key frame came",
     "source.timeout": "the device took too long to answer",
+    "gb28181.no_answer": "the device does not answer the INVITE",
+    "gb28181.answered_no_packets": "the device answered, and no packets arrive",
+    "gb28181.packets_no_ps": "packets arrive, and there is no program stream in them",
+    "gb28181.ps_no_keyframe": "a program stream arrives, and no key frame in it",
+    "gb28181.svac": "the picture is coded in SVAC, which nothing here decodes",
+    "gb28181.busy": "the device has no more pictures to give",
+    "gb28181.offline": "the device is not registered",
+    "gb28181.dial_failed": "the device does not take the connection that it offered",
+    "gb28181.mode_refused": "the device refuses this way of sending",
+    "gb28181.no_port": "this relay has no port left to receive at",
+    "gateway.none": "the gateway does not answer",
 }
 
 
@@ -27,7 +38,7 @@ class SourceError(Unavailable):
     """A source does not come, or no more. ``detail`` is for the administrator."""
 
     def __init__(self, id: str, detail: str = "") -> None:
-        super().__init__(id, MEANING[id], detail=detail)
+        super().__init__(id, MEANING.get(id, detail or id), detail=detail)  # other ids are those of the gateway
         self.detail = detail[:MAX_DETAIL]
 
 

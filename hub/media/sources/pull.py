@@ -9,6 +9,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +24,10 @@ from av.stream import Stream
 from hub.domain.clock import Clock
 from hub.domain.source_url import ParsedSource
 from hub.media.rtp.unit import CLOCK_RATE, AccessUnit, UnitCodec
+from hub.media.sources.aac import AacFormat, parse_config
 from hub.media.sources.errors import SourceError, translate
-from hub.media.sources.h264 import Framer, NotShowable
+from hub.media.sources.h264 import Framer
+from hub.media.sources.h265 import H265Framer
 from hub.media.sources.policy import Resolver, Target, admit, system_resolver
 from hub.media.sources.units import Figures, UnitQueue
 
@@ -33,7 +36,8 @@ READ_S: Final = 8.0  # after 5 s the tile says frozen; after 8 s the connection 
 KEYFRAME_S: Final = 15.0
 MAX_UNIT: Final = 8 * 2**20
 AHEAD_S: Final = 0.5  # a file over HTTP comes faster than time; it is held to this much lead
-AUDIO: Final[dict[str, UnitCodec]] = {"pcm_alaw": "pcma", "pcm_mulaw": "pcmu", "opus": "opus"}
+AUDIO: Final[dict[str, UnitCodec]] = {"pcm_alaw": "pcma", "pcm_mulaw": "pcmu", "opus": "opus", "aac": "aac"}
+VIDEO: Final[dict[str, UnitCodec]] = {"h264": "h264", "hevc": "h265"}
 
 av.logging.set_level(None)  # what FFmpeg prints holds addresses with passwords
 
@@ -134,8 +138,6 @@ class _Worker:
                         return
                     self._hand_over(unit)
             raise SourceError("source.lost", "the stream ended")
-        except NotShowable as error:
-            failure = SourceError("source.unsupported_codec", str(error))
         except Exception as error:  # whatever a library raises belongs to this source alone
             limit = self._read_s if self._opened else self._open_s
             late = time.monotonic() - self._waiting_since >= limit
@@ -148,15 +150,17 @@ class _Worker:
         if not videos:
             raise SourceError("source.not_video", "there is no video in it")
         video = videos[0]
-        codec = video.codec_context.name if video.codec_context is not None else "unknown"
-        if codec != "h264":
-            raise SourceError("source.unsupported_codec", _NAMES.get(codec, codec))
+        name = video.codec_context.name if video.codec_context is not None else "unknown"
+        if (codec := VIDEO.get(name)) is None:
+            raise SourceError("source.unsupported_codec", _NAMES.get(name, name))
         audio = next((s for s in container.streams.audio if s.codec_context.name in AUDIO and _plain(s.rate, s)), None)
-        framer = Framer(_annex_b(video.codec_context.extradata))
-        to_annex_b = BitStreamFilterContext("h264_mp4toannexb", video)
+        sets = _annex_b(video.codec_context.extradata)
+        framer = H265Framer(sets) if codec == "h265" else Framer(sets)
+        to_annex_b = BitStreamFilterContext(f"{name}_mp4toannexb", video)
         clocks = {video.index: _Clock(90_000, Fraction(1, 25))}
         if audio is not None:
-            clocks[audio.index] = _Clock(CLOCK_RATE[AUDIO[audio.codec_context.name]], Fraction(1, 50))
+            sound = _Sound(audio)
+            clocks[audio.index] = _Clock(CLOCK_RATE[sound.codec], Fraction(1, 50))
         pace = _Pace() if self._source.scheme in {"http", "https", "file"} else None
         gate = _KeyframeGate(self._keyframe_s)
         for packet in container.demux([video, *([audio] if audio is not None else [])]):
@@ -174,18 +178,38 @@ class _Worker:
                 for part in to_annex_b.filter(packet):
                     picture = framer.picture(bytes(part))
                     if picture is not None and gate.passes(picture.keyframe):
-                        yield AccessUnit("video", "h264", picture.data, pts, picture.keyframe, self._clock())
-            elif audio is not None and gate.open:
-                name = AUDIO[audio.codec_context.name]
-                yield AccessUnit("audio", name, bytes(packet), pts, True, self._clock())
+                        made = AccessUnit("video", codec, picture.data, pts, picture.keyframe, self._clock())
+                        yield made if picture.passes else replace(made, passes=False)
+            elif audio is not None and gate.open and (data := sound.frame(bytes(packet))):
+                yield AccessUnit("audio", sound.codec, data, pts, True, self._clock())
 
 
-_NAMES: Final = {"hevc": "H.265", "mjpeg": "MJPEG", "mpeg4": "MPEG-4 part 2", "vp9": "VP9", "av1": "AV1"}
+class _Sound:
+    """One sound track of a container; frames of AAC get the ADTS header that MP4 and FLV leave out."""
+
+    def __init__(self, stream: av.AudioStream) -> None:
+        self.codec = AUDIO[stream.codec_context.name]
+        self._format: AacFormat | None = None
+        if self.codec == "aac" and (extradata := bytes(stream.codec_context.extradata or b"")):
+            with contextlib.suppress(ValueError):
+                self._format = parse_config(extradata)
+
+    def frame(self, data: bytes) -> bytes:
+        """Empty where nothing is known of its coding."""
+        if self.codec != "aac" or (data[:1] == b"\xff" and data[1:2] and data[1] & 0xF6 == 0xF0):
+            return data
+        try:
+            return b"" if self._format is None else self._format.adts(data)
+        except ValueError:
+            return b""
+
+
+_NAMES: Final = {"mjpeg": "MJPEG", "mpeg4": "MPEG-4 part 2", "vp9": "VP9", "av1": "AV1"}
 
 
 def _plain(rate: int, stream: av.AudioStream) -> bool:
-    """RTP's G.711 is 8 kHz mono; Opus says 48 kHz whatever it holds."""
-    return stream.codec_context.name == "opus" or (rate == 8_000 and stream.codec_context.channels == 1)
+    """RTP's G.711 is 8 kHz mono; Opus says 48 kHz whatever it holds, and AAC becomes Opus."""
+    return stream.codec_context.name in ("opus", "aac") or (rate == 8_000 and stream.codec_context.channels == 1)
 
 
 def _annex_b(extradata: bytes | None) -> bytes:

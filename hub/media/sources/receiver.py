@@ -8,9 +8,11 @@ from typing import Final
 from hub.media.rtp import rtcp
 from hub.media.rtp.packet import RtpPacket, WireError, parse_rtp
 from hub.media.rtp.reception import Reception
-from hub.media.rtp.unit import CLOCK_RATE, AccessUnit, UnitCodec
-from hub.media.sources.depacketize import H264Depacketizer
+from hub.media.rtp.unit import CLOCK_RATE, KIND_OF, AccessUnit, UnitCodec
+from hub.media.sources.aac import AacDepacketizer, AacFormat
+from hub.media.sources.depacketize import Depacketizer, H264Depacketizer, H265Depacketizer
 from hub.media.sources.h264 import Framer
+from hub.media.sources.h265 import H265Framer
 from hub.media.sources.reorder import WINDOW, Reorder
 from hub.media.sources.units import Figures
 
@@ -57,18 +59,22 @@ class TrackReceiver:
         wallclock: Wallclock,
         parameter_sets: bytes = b"",
         ssrc: int | None = None,
+        aac: AacFormat | None = None,
+        rate: int | None = None,
     ) -> None:
-        """Raises NotShowable for parameter sets of a profile that browsers do not decode."""
+        """``aac`` and ``rate`` (of the RTP timestamps) are those of an AAC track."""
         self.codec: UnitCodec = codec
         self.said_bye = False
         self._payload_type = payload_type
-        self._rate = CLOCK_RATE[codec]
+        self._rate = rate or CLOCK_RATE[codec]
         self._udp = udp
         self._clock = clock
         self._emit = emit
         self._wallclock = wallclock
-        self._framer = Framer(parameter_sets)
-        self._depacketizer = H264Depacketizer()
+        self._framer = H265Framer(parameter_sets) if codec == "h265" else Framer(parameter_sets)
+        self._aac_format = aac
+        self._aac = AacDepacketizer(aac, rate) if aac is not None else None
+        self._depacketizer = self._pictures()
         self._reorder = self._order()
         self._before = Figures()
         self._packets = 0
@@ -89,12 +95,12 @@ class TrackReceiver:
             self._packets,
             self._reorder.lost,
             self._reorder.late,
-            self._malformed + self._depacketizer.malformed,
+            self._malformed + self._depacketizer.malformed + (self._aac.malformed if self._aac is not None else 0),
             self._depacketizer.dropped,
         )
 
     def packet(self, data: bytes) -> None:
-        """One RTP packet as it came. Raises NotShowable."""
+        """One RTP packet as it came."""
         try:
             packet = parse_rtp(data)
         except WireError:
@@ -131,7 +137,7 @@ class TrackReceiver:
                 self.said_bye = True
 
     def beat(self) -> bytes | None:
-        """Now and then: let go what waited long enough; the report that is due, if one is. Raises NotShowable."""
+        """Now and then: let go what waited long enough; the report that is due, if one is."""
         now = self._clock()
         for each in self._reorder.flush(now):
             self._ordered(each.packet, each.lost, now)
@@ -152,6 +158,9 @@ class TrackReceiver:
     def _order(self) -> Reorder:
         return Reorder(WINDOW if self._udp else 0, patience_ms=150 if self._udp else 0)
 
+    def _pictures(self) -> Depacketizer:
+        return H265Depacketizer() if self.codec == "h265" else H264Depacketizer()
+
     def _changes_to(self, packet: RtpPacket) -> bool:
         """Whether the source is another one now; over UDP anybody can claim that, so it has to go on for a while."""
         if self._ssrc is None:
@@ -167,15 +176,21 @@ class TrackReceiver:
         self._packets = self._malformed = 0
         self._ssrc, self._candidate, self._reception, self._report = packet.ssrc, None, None, None
         self._reorder, self._last = self._order(), None
-        self._depacketizer = H264Depacketizer()
+        self._depacketizer = self._pictures()
+        if self._aac_format is not None:
+            self._aac = AacDepacketizer(self._aac_format, self._rate)
         return True
 
     def _ordered(self, packet: RtpPacket, lost: int, now: int) -> None:
-        if self.codec == "h264":
+        if KIND_OF[self.codec] == "video":
             for unit in self._depacketizer.push(packet, lost):
                 picture = self._framer.assembled(unit.nals)
                 if picture is not None:
-                    self._send(picture.data, unit.timestamp, picture.keyframe, now)
+                    self._send(picture.data, unit.timestamp, picture.keyframe, now, picture.passes)
+            return
+        if self._aac is not None:
+            for timestamp, frame in self._aac.push(packet, lost):
+                self._send(frame, timestamp, True, now)
             return
         data = packet.payload
         if self.codec == "opus":
@@ -186,12 +201,13 @@ class TrackReceiver:
         for at in range(0, len(data), max(size, 1)):
             self._send(data[at : at + size], packet.timestamp + at, True, now)
 
-    def _send(self, data: bytes, timestamp: int, keyframe: bool, now: int) -> None:
+    def _send(self, data: bytes, timestamp: int, keyframe: bool, now: int, passes: bool = True) -> None:
         if self._last is None:
             self._last = timestamp & 0xFFFFFFFF
         pts = self._last + ((timestamp - self._last + 0x80000000 & 0xFFFFFFFF) - 0x80000000)
         self._last = pts
         camera_ms = self.captured_ms(timestamp)
         captured = None if camera_ms is None else self._wallclock.observe(camera_ms, now)
-        kind: Final = "video" if self.codec == "h264" else "audio"
-        self._emit(AccessUnit(kind, self.codec, data, pts, keyframe, now, captured))
+        if self._aac is not None:
+            pts = pts * CLOCK_RATE["aac"] // self._rate
+        self._emit(AccessUnit(KIND_OF[self.codec], self.codec, data, pts, keyframe, now, captured, passes))

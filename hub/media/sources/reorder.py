@@ -30,6 +30,13 @@ class Reorder:
         self._held: dict[int, tuple[RtpPacket, int]] = {}
         self._stray: int | None = None  # what would follow a packet from far away
 
+    def in_turn(self, seq: int) -> bool:
+        """Whether this packet is just the next; then it counts as taken. Else it has to be pushed."""
+        if self._held or self._next is None or self._next & 0xFFFF != seq:
+            return False
+        self._next += 1
+        return True
+
     def push(self, packet: RtpPacket, now_ms: int) -> list[Ordered]:
         """Take one packet; what can go on now, in order."""
         if self._next is None:

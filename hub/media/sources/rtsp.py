@@ -15,7 +15,6 @@ from hub.domain.source_url import ParsedSource, check_url
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.choice import Choice, choose
 from hub.media.sources.errors import SourceError
-from hub.media.sources.h264 import NotShowable
 from hub.media.sources.policy import Resolver, checked_addresses, system_resolver
 from hub.media.sources.receiver import TrackReceiver, Wallclock
 from hub.media.sources.units import Figures, UnitQueue
@@ -96,8 +95,6 @@ class RtspSource:
             await self._close()
             if isinstance(error, RtspFailure):
                 raise self._named(error) from None
-            if isinstance(error, NotShowable):
-                raise SourceError("source.unsupported_codec", str(error)) from None
             raise
 
     async def __aexit__(
@@ -163,6 +160,8 @@ class RtspSource:
                 emit=self._take,
                 wallclock=wallclock,
                 parameter_sets=each.parameter_sets,
+                aac=each.aac,
+                rate=each.rate,
             )
             for each in choice.tracks
         ]
@@ -190,17 +189,14 @@ class RtspSource:
         if self._queue.failed:
             return
         receiver = self._receivers[place]
-        try:
-            if rtcp:
-                receiver.rtcp(data)
-                if receiver.said_bye and place == 0:
-                    self._queue.fail(SourceError("source.lost", "the device said goodbye"))
-                return
-            if place == 0:
-                self._heard = self._loop.time()
-            receiver.packet(data)
-        except NotShowable as error:
-            self._queue.fail(SourceError("source.unsupported_codec", str(error)))
+        if rtcp:
+            receiver.rtcp(data)
+            if receiver.said_bye and place == 0:
+                self._queue.fail(SourceError("source.lost", "the device said goodbye"))
+            return
+        if place == 0:
+            self._heard = self._loop.time()
+        receiver.packet(data)
 
     def _take(self, unit: AccessUnit) -> None:
         if unit.kind == "video":
@@ -214,12 +210,9 @@ class RtspSource:
         if self._connection is None or self._queue.failed:
             return
         self._beat = self._loop.call_later(self._beat_s, self._on_beat)
-        try:
-            for place, receiver in enumerate(self._receivers):
-                if (report := receiver.beat()) is not None:
-                    self._connection.send_rtcp(place, report)
-        except NotShowable as error:
-            self._queue.fail(SourceError("source.unsupported_codec", str(error)))
+        for place, receiver in enumerate(self._receivers):
+            if (report := receiver.beat()) is not None:
+                self._connection.send_rtcp(place, report)
         now = self._loop.time()
         if now - self._heard >= self._read_s:
             silent = self._heard == self._began

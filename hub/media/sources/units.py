@@ -33,6 +33,7 @@ class UnitQueue:
         self._queue: deque[AccessUnit] = deque()
         self._ready = asyncio.Event()
         self._error: SourceError | None = None
+        self._over = asyncio.Event()
         self._wants_key = False
 
     def put(self, unit: AccessUnit) -> None:
@@ -51,11 +52,21 @@ class UnitQueue:
         """Nothing comes any more; what is queued can still be read. The first error counts."""
         self._error = self._error or error
         self._ready.set()
+        self._over.set()
 
     @property
     def failed(self) -> bool:
         """Whether it is over."""
         return self._error is not None
+
+    @property
+    def error(self) -> SourceError | None:
+        """What ended it."""
+        return self._error
+
+    async def failing(self) -> None:
+        """Wait until it is over."""
+        await self._over.wait()
 
     def clear(self) -> None:
         """Forget what is queued."""

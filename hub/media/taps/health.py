@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from hub.media.rtp.h264 import split
-from hub.media.rtp.sps import parse_sps
+from hub.media.rtp.sps import parse_sps, parse_sps_h265
 from hub.media.rtp.unit import AccessUnit
 
 WINDOW: Final = 128  # units that the frame rate is taken over
@@ -28,7 +28,7 @@ class Health:
         if unit.kind != "video":
             return False
         self._arrivals.append(unit.at_ms)
-        return unit.keyframe and self._measure(unit.data)
+        return unit.keyframe and self._measure(unit.data, unit.codec == "h265")
 
     @property
     def last_unit_at(self) -> int | None:
@@ -42,14 +42,15 @@ class Health:
             return 0.0
         return (len(self._arrivals) - 1) * 1_000 / span
 
-    def _measure(self, data: bytes) -> bool:
-        sps = next((nal for nal in split(data[:4_096]) if nal[0] & 0x1F == 7), b"")
+    def _measure(self, data: bytes, h265: bool) -> bool:
+        nals = split(data[:4_096])
+        sps = next((nal for nal in nals if (nal[0] >> 1 & 0x3F == 33 if h265 else nal[0] & 0x1F == 7)), b"")
         if not sps or sps == self._sps:
             return False
         self._sps = sps
         before = (self.width, self.height)
         try:
-            found = parse_sps(sps)
+            found = parse_sps_h265(sps) if h265 else parse_sps(sps)
         except ValueError:
             return False  # a decoder may still make sense of it
         self.width, self.height = found.width, found.height

@@ -86,9 +86,11 @@ async def keep_pictures(
     cadence = Cadence(every_ms)
     async with stream.units("pictures", QUEUE) as reader:
         async for unit in reader:
-            if not (unit.keyframe and unit.codec == "h264") or len(unit.data) > MAX_PICTURE:
+            codec = unit.codec
+            if not unit.keyframe or (codec != "h264" and codec != "h265") or len(unit.data) > MAX_PICTURE:
                 continue
             if cadence.takes(unit.at_ms):
                 picture = shelf.put(stream.id, unit.data, unit.at_ms)
-                ref = PictureRef(camera=stream.id, node=node, url=url(stream.id, picture), at=unit.at_ms)
+                address = url(stream.id, picture)
+                ref = PictureRef(camera=stream.id, node=node, url=address, at=unit.at_ms, codec=codec)
                 await publish(ref)

@@ -20,12 +20,19 @@ def test_addresses_to_announce_are_a_list_with_commas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "0"), ("PORT", "http"), ("FANOUT", "rust"), ("LOG_LEVEL", "loud"), ("LINGER_S", "-1")]
-)
+    ("name", "value"), [("PORT", "0"), ("PORT", "http"), ("FANOUT", "rust"), ("LOG_LEVEL", "loud"), ("LINGER_S", "-1"),
+     ("ANNOUNCE", "video=10.1.2.999"), ("ZONES", "10.0.0.0/8"), ("TRUSTED_PROXIES", "proxy.example")],
+)  # fmt: skip
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
     with pytest.raises(Invalid) as caught:
         Settings.load({f"SHARPEYES_{name}": value})
     assert f"SHARPEYES_{name}" in caught.value.message
+
+
+def test_what_is_wrong_with_a_zone_is_said_in_one_plain_line() -> None:
+    with pytest.raises(Invalid) as caught:
+        Settings.load({"SHARPEYES_ANNOUNCE": "video=10.1.2.999"})
+    assert caught.value.message == "SHARPEYES_ANNOUNCE: '10.1.2.999' is no IP address"
 
 
 def test_variables_of_other_programs_and_empty_ones_are_ignored() -> None:
@@ -34,8 +41,9 @@ def test_variables_of_other_programs_and_empty_ones_are_ignored() -> None:
 
 def test_settings_survive_the_way_to_a_child_process() -> None:
     settings = Settings.load(
-        {}, data=Path("/somewhere/data"), announce=("10.0.0.1", "fd00::1"), demo=True, linger_s=0.5
-    )
+        {}, data=Path("/somewhere/data"), announce=("10.0.0.1", "video=fd00::1"), demo=True, linger_s=0.5,
+        zones=("video=10.0.0.0/8", "gov=fd00::/8"), trusted_proxies=("10.0.0.1",), media_tcp=False,
+    )  # fmt: skip
     assert Settings.load(settings.environ()) == settings
 
 

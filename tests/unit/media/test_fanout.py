@@ -13,6 +13,7 @@ import pytest
 from hub.media.peer import udp
 from hub.media.peer.counters import Counters
 from hub.media.peer.fanout import Fanout, Repair, Shape, Target
+from hub.media.peer.places import reachable
 from hub.media.rtp.extension import elements, layout
 from hub.media.rtp.numbering import Numbering
 from hub.media.rtp.packet import parse_rtp, repaired
@@ -145,9 +146,9 @@ def test_runs_are_equal_sizes_with_a_smaller_last() -> None:
 
 
 def test_a_wildcard_is_announced_as_an_address_that_can_be_reached() -> None:
-    assert udp.reachable(["192.0.2.9", "::1"]) == ("192.0.2.9", "::1")
+    assert reachable(["192.0.2.9", "::1"]) == ("192.0.2.9", "::1")
     for wildcard in ("0.0.0.0", "::"):
-        assert not {"0.0.0.0", "::"} & set(udp.reachable([wildcard]))
+        assert not {"0.0.0.0", "::"} & set(reachable([wildcard]))
 
 
 @pytest.mark.parametrize(

@@ -171,11 +171,8 @@ def test_other_payload_types_and_noise_are_counted() -> None:
 def test_any_bytes_are_taken_or_counted(datagrams: list[bytes], as_rtcp: bool) -> None:
     rig = Rig()
     for datagram in datagrams:
-        try:
-            (rig.receiver.rtcp if as_rtcp else rig.receiver.packet)(datagram)
-            rig.receiver.beat()
-        except ValueError as error:  # NotShowable: a slice that claims to be B
-            assert type(error).__name__ == "NotShowable"  # noqa: PT017 - anything else is a crash
+        (rig.receiver.rtcp if as_rtcp else rig.receiver.packet)(datagram)
+        rig.receiver.beat()
         rig.now += 40
 
 
@@ -190,6 +187,8 @@ def choice_of(body: str) -> tuple[list[str], tuple[str, ...]]:
     return [each.codec for each in chosen.tracks], chosen.left_out
 
 
+AAC = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 {}/16000\r\na=fmtp:97 {}\r\n"
+H265 = "m=video 0 RTP/AVP 98\r\na=rtpmap:98 H265/90000\r\n"
 H264 = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
 
 
@@ -201,6 +200,12 @@ H264 = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
         (H264 + "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000/1\r\n", ["h264", "pcmu"], ()),
         ("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\n" + H264, ["h264", "opus"], ()),
         (H264 + "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 mpeg4-generic/16000\r\n", ["h264"], ("sound in AAC",)),
+        (H264 + AAC.format("mpeg4-generic", "sizelength=13;indexlength=3;config=1408"), ["h264", "aac"], ()),
+        (H264 + AAC.format("MP4A-LATM", "cpresent=0;config=400028103fc0"), ["h264", "aac"], ()),
+        (H264 + AAC.format("MP4A-LATM", "cpresent=1"), ["h264"], ("sound in AAC",)),
+        (H264 + AAC.format("mpeg4-generic", "sizelength=13;config=zz"), ["h264"], ("sound in AAC",)),
+        (H265, ["h265"], ()),
+        (H265 + H264, ["h264"], ()),
         (H264 + "m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/16000\r\n", ["h264"], ("sound in pcma",)),
         (H264 + "m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\n", ["h264"], ()),
     ],
@@ -212,7 +217,11 @@ def test_the_tracks_that_browsers_play_are_taken(body: str, codecs: list[str], l
 @pytest.mark.parametrize(
     ("body", "id", "detail"),
     [
-        ("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n", "source.unsupported_codec", "H.265"),
+        (
+            "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=fmtp:96 sprop-max-don-diff=2\r\n",
+            "source.unsupported_codec",
+            "H.265",
+        ),
         ("m=video 0 RTP/AVP 26\r\n", "source.unsupported_codec", "MJPEG"),
         ("m=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\n", "source.unsupported_codec", "MPEG-4 part 2"),
         ("m=audio 0 RTP/AVP 8\r\n", "source.not_video", "no video"),

@@ -1,0 +1,71 @@
+"""The UDP port of a SIP node: a socket read in a drain loop, since a datagram at a time costs too much of the loop."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+DRAIN: Final = 64  # datagrams a turn: the others on the loop must not wait
+BUFFER: Final = 4 * 2**20  # a city's devices register at once when the power comes back
+LARGEST: Final = 65_536
+
+
+class UdpPort:
+    """One bound socket. ``on_datagram`` gets (data, host, port), ``on_batch`` is called after every turn."""
+
+    def __init__(
+        self, on_datagram: Callable[[bytes, str, int], None], on_batch: Callable[[], None], counters: Counter[str]
+    ) -> None:
+        self._on_datagram, self._on_batch, self._counters = on_datagram, on_batch, counters
+        self._socket: socket.socket | None = None
+        self._buffer = bytearray(LARGEST)
+        self._view = memoryview(self._buffer)
+
+    def bind(self, host: str, port: int) -> int:
+        """Bind and read; the port. Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            made.setblocking(False)
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                made.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            made.bind((host, port))
+        except OSError:
+            made.close()
+            raise
+        self._socket = made
+        asyncio.get_running_loop().add_reader(made.fileno(), self._readable)
+        return int(made.getsockname()[1])
+
+    def close(self) -> None:
+        """Stop reading. May be called twice."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    def send(self, host: str, port: int, data: bytes) -> None:
+        """One datagram; lost, and counted, when the socket is full or the address cannot be reached."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto(data, (host, port))
+        except BlockingIOError:
+            self._counters["udp_full"] += 1
+        except (OSError, OverflowError, UnicodeError):
+            self._counters["udp_failed"] += 1
+
+    def _readable(self) -> None:
+        for _ in range(DRAIN):
+            if self._socket is None:
+                return
+            try:
+                size, address = self._socket.recvfrom_into(self._buffer)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:  # an ICMP message about something sent before
+                self._counters["udp_failed"] += 1
+                continue
+            self._on_datagram(bytes(self._view[:size]), address[0], address[1])
+        self._on_batch()

@@ -1,0 +1,103 @@
+"""The SIP node over real sockets on loopback: two nodes, or a node and bytes."""
+
+import asyncio
+
+import pytest
+
+from signaling.sip.message import make_request
+from signaling.transport.sip import Call, CallRefused, Flow, NodeConfig, Response, ServerTransaction, SipNode
+
+US = "sip:34020000002000000001@3402000000"
+THEM = "sip:34020000001320000001@3402000000"
+SDP = b"v=0\r\no=34020000001320000001 0 0 IN IP4 127.0.0.1\r\ns=Play\r\nt=0 0\r\n"
+
+
+def here(node: SipNode, transport: str) -> Flow:
+    return Flow("tcp" if transport == "tcp" else "udp", "127.0.0.1", node.port)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_request_is_answered_over_the_transport_it_came_by(transport: str) -> None:
+    seen: list[ServerTransaction] = []
+
+    def answer(transaction: ServerTransaction) -> None:
+        seen.append(transaction)
+        transaction.respond(200, headers=[("Date", "2026-01-01T00:00:00.000")])
+
+    async with SipNode(answer) as server, SipNode(answer) as client:
+        request = make_request("MESSAGE", THEM, from_=US, to=THEM, body=b"<Notify/>", content_type="text/xml")
+        response = await client.request(request, here(server, transport))
+        assert (response.status, response.headers.get("Date")) == (200, "2026-01-01T00:00:00.000")
+        assert seen[0].request.body == b"<Notify/>"
+        assert seen[0].flow.transport == transport
+        back = await server.request(make_request("OPTIONS", US, from_=THEM, to=US), seen[0].flow)
+        assert back.status == 200  # over TCP that went over the connection that the client had dialled
+        assert server.connections == client.connections == (1 if transport == "tcp" else 0)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_call_is_set_up_changed_and_ended(transport: str) -> None:
+    calls: list[Call] = []
+
+    def answer(transaction: ServerTransaction) -> None:
+        transaction.respond(101, "Dialog Establishement")
+        calls.append(server.answer(transaction, body=SDP))
+        calls[0].on_request = lambda inner: inner.respond(200)
+
+    async with SipNode(answer) as server, SipNode(lambda tx: None) as client:
+        heard: list[Response] = []
+        invite = make_request("INVITE", THEM, from_=US, to=THEM, body=b"v=0\r\n", content_type="application/sdp")
+        call = await client.invite(invite, here(server, transport), on_provisional=heard.append)
+        assert [each.summary for each in heard] == ["101 Dialog Establishement"]
+        assert call.body == SDP
+        assert await calls[0].wait_confirmed()
+        assert (await call.info(b"PAUSE RTSP/1.0\r\n", "Application/MANSRTSP")).status == 200
+        answered = await call.bye()
+        assert answered is not None
+        assert answered.status == 200
+        assert await calls[0].wait_ended() == "bye"
+        assert await call.wait_ended() == "local"
+        assert (server.calls(), client.calls()) == ([], [])
+
+
+async def test_a_refused_call_says_by_what() -> None:
+    async with SipNode(lambda tx: tx.respond(486)) as server, SipNode(lambda tx: None) as client:
+        with pytest.raises(CallRefused) as refused:
+            await client.invite(make_request("INVITE", THEM, from_=US, to=THEM), here(server, "udp"))
+        assert refused.value.response.status == 486
+
+
+async def test_a_call_that_is_given_up_is_cancelled() -> None:
+    cancelled = asyncio.Event()
+    rings = asyncio.Event()
+
+    def ring(transaction: ServerTransaction) -> None:
+        transaction.on_cancel = lambda _: cancelled.set()
+        transaction.respond(180)
+
+    async with SipNode(ring) as server, SipNode(lambda tx: None) as client:
+        invite = make_request("INVITE", THEM, from_=US, to=THEM)
+        task = asyncio.ensure_future(client.invite(invite, here(server, "udp"), on_provisional=lambda _: rings.set()))
+        await rings.wait()
+        task.cancel()
+        await cancelled.wait()
+
+
+async def test_a_call_outlives_a_restart_by_its_record() -> None:
+    ended: list[str] = []
+
+    def answer(transaction: ServerTransaction) -> None:
+        call = server.answer(transaction, body=SDP)
+        call.on_end = ended.append
+
+    async with SipNode(answer) as server:
+        async with SipNode(lambda tx: None, NodeConfig()) as client:
+            call = await client.invite(make_request("INVITE", THEM, from_=US, to=THEM), here(server, "udp"))
+            record = call.record()
+        async with SipNode(lambda tx: None) as again:
+            restored = again.restore(record)
+            assert restored.body == SDP
+            response = await restored.bye()
+            assert response is not None
+            assert response.status == 200
+        assert ended == ["bye"]
