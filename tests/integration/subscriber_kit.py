@@ -131,7 +131,7 @@ class LightSubscriber(LightViewer):
 
     async def connect(self, offer: str) -> None:
         self.aim(offer)
-        asyncio.get_running_loop().add_reader(self._sock, self._readable)
+        await self._open()
         self._tasks.append(asyncio.create_task(self._checks()))
         await self._answered.wait()
         algorithm, _, value = light_client._value(offer, "fingerprint").partition(" ")
