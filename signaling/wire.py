@@ -272,6 +272,15 @@ class MediaEnded(Wire):
     reason: str
 
 
+class MediaMove(Wire):
+    """The relay of this media session is dead, or is about to stop. Ask for the same again where the session came
+    from, and end this one once the new one shows pictures."""
+
+    type: Literal["media.move"] = "media.move"
+    session: str  # the last part of its Location
+    reason: Literal["drain", "lost"]
+
+
 class Failed(Wire):
     type: Literal["error"] = "error"
     error: str  # stable id
@@ -295,11 +304,12 @@ ServerMessage: TypeAlias = Annotated[
     | RingEnded
     | ConferenceState
     | Presence
-    | Failed
-    | Bye
+    | MediaMove
     | MediaOffer
     | MediaTrack
-    | MediaEnded,
+    | MediaEnded
+    | Failed
+    | Bye,
     Field(discriminator="type"),
 ]
 

@@ -29,7 +29,7 @@ from hub.services.accounts import SignedInAs
 from hub.services.conference_view import ConferenceView, RingView
 from hub.services.context import Context
 from hub.services.live import publish_live
-from hub.services.media import Media
+from hub.services.media import Media, owner_key
 from hub.services.presence import Presence
 from hub.services.states import StreamBook
 from hub.services.subscriptions import Subscriptions
@@ -226,8 +226,18 @@ class Fanout:
                 self._rings(ring)
         elif "conference" in message:
             await self._conference(str(message["conference"]))
+        elif "moves" in message:
+            self._move(message)
         elif "media_gone" in message:
             self._later(lambda: self._withdraw(message))
+
+    def _move(self, message: Mapping[str, Any]) -> None:
+        """Sessions of a relay that goes: their owners come again."""
+        moves = [wire.MediaMove(session=str(id), reason=message["reason"]) for _, id in message["moves"]]
+        for (owner, _), move in zip(message["moves"], moves, strict=True):
+            for client in tuple(self._clients):
+                if owner_key(client.who.session) == owner:
+                    client.send(move)
 
     async def _withdraw(self, message: Mapping[str, Any]) -> None:
         await self._media.gone(str(message["media_gone"]))

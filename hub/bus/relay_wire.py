@@ -16,6 +16,10 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     DELETE /subscribers/{session}             -> 204
     PUT    /streams/{stream}/pushes/{node}    PushIn -> 204         publish it there until nobody wants it there
     DELETE /streams/{stream}/pushes/{node}    -> 204
+    PUT    /talks/{talk}                      TalkConfig -> 204     a stream's sound to a device; ends with the stream
+    DELETE /talks/{talk}                      -> 204
+    POST   /streams/{stream}/ps               PsOutIn -> 200 application/x-ndjson: PsOutState, then empty lines; as PS
+                                              to an upper platform until either side closes the connection
     DELETE /sessions/{session}                -> 204
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
@@ -176,8 +180,57 @@ class PushIn(Internal):
     url: str = Field(max_length=200)  # base of the other relay's internal HTTP
 
 
+class TalkConfig(Internal):
+    """The sound of ``stream`` (a commander who publishes it) to one channel, asked for at ``gateway``."""
+
+    stream: str = Field(max_length=80)
+    gateway: str = Field(max_length=200)  # internal URL
+    device: str = Field(pattern=r"^[0-9A-Za-z]{1,32}$")
+    channel: str = Field(pattern=r"^[0-9A-Za-z]{1,32}$")
+    mode: Literal["udp", "tcp_passive", "tcp_active"] = "udp"
+    kind: Literal["broadcast", "talk"] = "broadcast"
+    owner: str = Field(min_length=1, max_length=80)
+
+
+class PsOutIn(Internal):
+    """Where a platform above us wants a stream. ``tcp_passive``: we listen and it dials; ``tcp_active``: we dial."""
+
+    host: str = Field(max_length=64)
+    port: int = Field(ge=0, le=65_535)
+    mode: Literal["udp", "tcp_passive", "tcp_active"] = "udp"
+    ssrc: int = Field(ge=0, lt=2**32)
+    payload_type: int = Field(default=96, ge=0, le=127)
+    owner: str = Field(min_length=1, max_length=80)
+
+
+class PsOutState(Internal):
+    """What to say in the answer to the platform's INVITE."""
+
+    session: str
+    host: str
+    port: int
+
+
 class DrainIn(Internal):
     draining: bool
+
+
+class PsIn(Internal):
+    """Send a stream as PS over RTP to an upper platform (POST /streams/{stream}/ps). ``mode`` as we see it."""
+
+    host: str = Field(max_length=64)
+    port: int = Field(ge=0, le=65_535)
+    mode: Literal["udp", "tcp_passive", "tcp_active"]
+    ssrc: int = Field(ge=0, le=2**32 - 1)
+    payload_type: int = Field(default=96, ge=0, le=127)
+    owner: str = Field(default="", max_length=80)
+
+
+class PsOut(Internal):
+    """First line of the answer: where the stream comes from. A line with ``ended`` is the last."""
+
+    host: str
+    port: int
 
 
 class ErrorOut(Internal):

@@ -1,7 +1,7 @@
 """The api's client for a relay's internal HTTP (``relay_wire``). Errors come out with the relay's own stable ids."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 import httpx
@@ -71,7 +71,7 @@ class Relays(InternalClient):
         """Have the relay say that it takes nothing new, or that it does again."""
         await self.call("PUT", base, "/drain", body=DrainIn(draining=draining))
 
-    async def alive(self, base: str) -> AsyncIterator[None]:
+    async def alive(self, base: str) -> AsyncGenerator[None, None]:
         """Yields every half second while the relay lives; ends, or raises Unavailable, when it does not."""
         request = self._streaming.build_request(
             "GET", f"{base.rstrip('/')}/alive", timeout=httpx.Timeout(ALIVE_S, connect=1.0)

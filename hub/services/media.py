@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,6 +30,7 @@ from hub.services.conference_change import stage_key
 from hub.services.conference_view import get_conference
 from hub.services.context import Context
 from hub.services.ice_servers import ice_servers
+from hub.services.live import publish_live
 from hub.services.placements import Placements
 from hub.store import conferences as conference_store
 from hub.store import people, signins
@@ -41,6 +42,7 @@ log: Final = structlog.get_logger(__name__)
 SESSION_KEY: Final = "media:{id}"
 PUBLISHING_KEY: Final = "publishing:{member}"
 INDEX_KEY: Final = "media-of:{key}"
+MOVES_TOGETHER: Final = 100
 KEEP_S: Final = 24 * 3_600
 SIGN_IN: Final = "s-"
 
@@ -74,6 +76,7 @@ class Media:
         self._ctx = ctx
         self.placements = placements
         self.relays = relays
+        self.moved = 0  # sessions told to come again elsewhere
         self._owners: set[str] = set()  # sign-ins that opened media here: known even when Redis has forgotten
 
     # opening --------------------------------------------------------------------------------------
@@ -145,11 +148,8 @@ class Media:
         other = next((found for found in seen.members if found.id == member), None)
         if other is None:
             raise NotFound("conference.member_unknown", "no such member")
-        node = await self.placements.where(member)
-        if node is None:
-            raise Conflict("conference.not_publishing", "this member sends nothing yet")
         try:
-            out = await self.relays.whep(node.url, member, self._offer(who, sdp, mine.id, width))
+            node, out = await self._watch(member, self._offer(who, sdp, mine.id, width))
         except NotFound:
             raise Conflict("conference.not_publishing", "this member sends nothing yet") from None
         return await self._note(who, node, member, out, keys=(mine.id,))
@@ -158,7 +158,7 @@ class Media:
         """A member's own camera and microphone. Raises NotFound, Conflict, Unavailable (``relay.none``), Invalid."""
         mine = await conferences.publisher(self._ctx, who.actor, conference)
         for last in (False, True):
-            node = await self.placements.place(mine.id)
+            node = await self.placements.place(mine.id, anew=True)
             try:
                 out = await self.relays.whip(node.url, mine.id, self._offer(who, sdp, mine.id))
                 break
@@ -174,19 +174,23 @@ class Media:
     async def _watch_camera(
         self, who: SignedInAs, camera: CameraId, offer: OfferIn, *, keys: Sequence[str]
     ) -> Answered:
-        node = await self.placements.open_camera(camera)
-        try:
-            out = await self.relays.whep(node.url, camera, offer)
-        except NotFound:  # the relay has forgotten it
-            node = await self.placements.open_camera(camera, anew=True)
-            out = await self.relays.whep(node.url, camera, offer)
-        except Unavailable as error:
-            if error.id != "relay.none":
-                raise
-            self.placements.suspect(node)
-            node = await self.placements.open_camera(camera)
-            out = await self.relays.whep(node.url, camera, offer)
+        node, out = await self._watch(camera, offer)
         return await self._note(who, node, camera, out, keys=keys)
+
+    async def _watch(self, stream: StreamId, offer: OfferIn) -> tuple[NodeInfo, AnswerOut]:
+        """A viewer's session where the stream is, or where a leg brings it. A relay that fails is passed over once."""
+        node = await self.placements.viewing(stream)
+        try:
+            return node, await self.relays.whep(node.url, stream, offer)
+        except NotFound:  # the relay has forgotten it
+            node = await self.placements.viewing(stream, anew=True)
+        except Unavailable as error:
+            if error.id == "relay.none":
+                self.placements.suspect(node)
+            elif not error.id.startswith("source."):  # a leg that does not come says why
+                raise
+            node = await self.placements.viewing(stream, anew=True)
+        return node, await self.relays.whep(node.url, stream, offer)
 
     def _offer(self, who: SignedInAs, sdp: str, label: str, width: int | None = None) -> OfferIn:
         return OfferIn(sdp=sdp, owner=owner_key(who.session), label=label, width=width, zone=who.zone)
@@ -202,7 +206,7 @@ class Media:
         publishes: bool = False,
     ) -> Answered:
         owner = owner_key(who.session)
-        hangs_on = (owner, *keys)
+        hangs_on = (owner, node.id, *keys)
         self._owners.add(owner)
         noted = Noted(node=node.id, url=node.url, owner=owner, stream=stream, publishes=publishes, keys=hangs_on)
         try:
@@ -226,7 +230,7 @@ class Media:
         """Note what a subscriber's tracks hang on now. Raises Unavailable (``bus.lost``), Unauthenticated."""
         owner = owner_key(who.session)
         self._owners.add(owner)
-        keys = (owner, *sorted(now))
+        keys = (owner, node.id, *sorted(now))
         noted = Noted(
             node=node.id, url=node.url, owner=owner, stream="", publishes=False, keys=keys, subscriber=True
         )  # fmt: skip
@@ -313,6 +317,27 @@ class Media:
                     await self.relays.withdraw(noted.url, session, key)
             else:
                 await self._end(session, noted)
+
+    async def sessions_at(self, node: str) -> list[Noted]:
+        """The sessions that a relay serves, as far as they are noted. Raises Unavailable (``bus.lost``)."""
+        return [noted for _, noted in await self._noted_at(node)]
+
+    async def _noted_at(self, node: str) -> list[tuple[str, Noted]]:
+        try:
+            ids = [str(each) for each in await self._redis.smembers(INDEX_KEY.format(key=node))]
+        except BUS_ERRORS:
+            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+        found = [(id, await self._noted(id)) for id in ids]
+        return [(id, noted) for id, noted in found if noted is not None]
+
+    async def move_off(self, node: str, reason: Literal["drain", "lost"]) -> int:
+        """Tell everybody whom this relay serves to come again: elsewhere. Returns how many were told."""
+        there = await self._noted_at(node)
+        for at in range(0, len(there), MOVES_TOGETHER):
+            moves = [[noted.owner, id] for id, noted in there[at : at + MOVES_TOGETHER]]
+            await publish_live(self._ctx, {"moves": moves, "reason": reason})
+        self.moved += len(there)
+        return len(there)
 
     async def signed_out(self, session: str) -> None:
         """End every session of a sign-in, on all relays, noted or not."""

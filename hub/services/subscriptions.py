@@ -120,6 +120,12 @@ class Subscription:
         else:
             self._again()
 
+    def moves(self, sessions: Iterable[str]) -> None:
+        """Its relay is dead or about to stop: another connection is offered, and the page leaves this one then."""
+        if self._connection is not None and self._connection.session in sessions:
+            self._connection = None
+            self._again()
+
     def _again(self) -> None:
         self._due = True
         self._wake.set()
@@ -263,11 +269,8 @@ class Subscription:
                 continue
             try:
                 node = await self._place(self._granted[keys[0]], connection)
-            except (NotFound, Conflict) as error:  # it went since it was granted
-                self._refuse(keys, error.id)
-                continue
-            if node is None:
-                self._refuse(keys, "conference.not_publishing")
+            except (NotFound, Conflict) as error:  # it went since it was granted, or nobody publishes yet
+                self._refuse(keys, "conference.not_publishing" if error.id == "stream.unknown" else error.id)
                 continue
             if connection is None:
                 connection = await self._open(node)
@@ -282,12 +285,11 @@ class Subscription:
             state = "waiting" if error in WAITING else "ended" if key in self._lived else "refused"
             self._refused[key] = (state, error)
 
-    async def _place(self, granted: Granted, at: _Connection | None) -> NodeInfo | None:
-        """The relay that carries a granted stream, at best the one given; ``None``: nobody publishes it yet."""
-        if granted.camera is None:
-            return await self._media.placements.where(granted.stream)
+    async def _place(self, granted: Granted, at: _Connection | None) -> NodeInfo:
+        """The relay that carries a granted stream: the one given, by a leg where it has to be."""
+        home = None if at is None else at.node
         anew = at is not None and granted.stream in at.forgotten
-        return await self._media.placements.open_camera(granted.stream, anew=anew)
+        return await self._media.placements.viewing(granted.stream, at=home, anew=anew)
 
     async def _open(self, node: NodeInfo) -> _Connection:
         who = self._who()
@@ -377,6 +379,8 @@ class Subscriptions:
             elif "subscriber" in message:
                 what, reason = str(message.get("what")), str(message.get("reason", ""))
                 subscription.reported(str(message["subscriber"]), what, reason)
+            elif "moves" in message:
+                subscription.moves({str(id) for _, id in message["moves"]})
             elif "conference" in message:
                 subscription.conference(str(message["conference"]))
 

@@ -18,7 +18,7 @@ from hub.bus.gateway_wire import CallIn, CallOut, TalkIn, TalkOut
 from hub.domain.clock import system_clock
 from hub.domain.errors import HubError, Unavailable
 from hub.domain.gb_url import parse_gb_url
-from hub.media.sources.gb28181.ports import Ports
+from hub.media.peer.ports import Ports
 from hub.media.sources.gb28181.source import GbSource, Memory
 from signaling.gb28181.es import VideoCodec
 from signaling.gb28181.framing import frame

@@ -374,6 +374,25 @@ export interface components {
             reason: string;
         };
         /**
+         * MediaMove
+         * @description The relay of this media session is dead, or is about to stop. Ask for the same again where the session came
+         *     from, and end this one once the new one shows pictures.
+         */
+        MediaMove: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.move";
+            /** Session */
+            session: string;
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "drain" | "lost";
+        };
+        /**
          * MediaOffer
          * @description An offer to answer. Another ``session`` than before is another connection; ``tracks`` are all that flow then.
          *
@@ -498,7 +517,7 @@ export interface components {
              */
             reason: "answered" | "answered_elsewhere" | "declined" | "missed" | "ended";
         };
-        ServerMessage: components["schemas"]["Hello"] | components["schemas"]["Pong"] | components["schemas"]["Event"] | components["schemas"]["CameraStateChanged"] | components["schemas"]["Ring"] | components["schemas"]["RingEnded"] | components["schemas"]["ConferenceState"] | components["schemas"]["Presence"] | components["schemas"]["Failed"] | components["schemas"]["Bye"] | components["schemas"]["MediaOffer"] | components["schemas"]["MediaTrack"] | components["schemas"]["MediaEnded"];
+        ServerMessage: components["schemas"]["Hello"] | components["schemas"]["Pong"] | components["schemas"]["Event"] | components["schemas"]["CameraStateChanged"] | components["schemas"]["Ring"] | components["schemas"]["RingEnded"] | components["schemas"]["ConferenceState"] | components["schemas"]["Presence"] | components["schemas"]["MediaMove"] | components["schemas"]["MediaOffer"] | components["schemas"]["MediaTrack"] | components["schemas"]["MediaEnded"] | components["schemas"]["Failed"] | components["schemas"]["Bye"];
     };
     responses: never;
     parameters: never;

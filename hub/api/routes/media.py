@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from hub.api.deps import Requires, part, signed_in
 from hub.domain.errors import Invalid
@@ -67,10 +67,13 @@ async def _body(request: Request, kind: str, most: int) -> str:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
         raise Invalid("sdp.content_type", f"the body needs Content-Type: {kind}")
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > most:
-            raise SdpTooLarge("sdp.too_large", f"the body has at most {most} bytes")
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > most:
+                raise SdpTooLarge("sdp.too_large", f"the body has at most {most} bytes")
+    except ClientDisconnect:
+        raise Invalid("sdp.invalid", "the body did not arrive") from None
     try:
         text = data.decode()
     except UnicodeDecodeError:

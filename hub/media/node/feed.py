@@ -139,6 +139,11 @@ class Feed:
                 task.cancel()
 
     @property
+    def open(self) -> bool:
+        """Whether it has, or tries to get, a connection."""
+        return self._state is not CameraState.IDLE
+
+    @property
     def figures(self) -> Figures:
         """Packets, losses and drops of all connections so far."""
         return self._past if self._source is None else self._past + self._source.figures

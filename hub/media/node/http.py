@@ -17,11 +17,13 @@ from hub.bus.relay_wire import (
     DrainIn,
     FragmentIn,
     OfferIn,
+    PsOutIn,
     PushIn,
     StreamConfig,
     StreamStates,
     SubscribeIn,
     SubscriberAnswer,
+    TalkConfig,
     TracksIn,
 )
 from hub.bus.streaming import Streamed
@@ -57,6 +59,9 @@ class Routes:
             Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
             Route("/streams/{stream}/pushes/{node}", self.push, methods=["PUT"]),
             Route("/streams/{stream}/pushes/{node}", self.unpush, methods=["DELETE"]),
+            Route("/streams/{stream}/ps", self.ps, methods=["POST"]),
+            Route("/talks/{talk}", self.talk, methods=["PUT"]),
+            Route("/talks/{talk}", self.end_talk, methods=["DELETE"]),
             Route("/drain", self.drain, methods=["PUT"]),
             Route("/alive", self.alive, methods=["GET"]),
             Route("/sessions", self.end_owner, methods=["DELETE"]),
@@ -134,6 +139,29 @@ class Routes:
             on_done=done,
         )
 
+    async def ps(self, request: Request) -> Response:
+        session = await self._streams.need_ps.open(_stream(request), await read(request, PsOutIn))
+
+        async def done() -> None:
+            self._streams.need_ps.close(session.id, "left")
+
+        return Streamed(
+            session.lines(),
+            media_type="application/x-ndjson",
+            headers={SESSION_HEADER: session.id},
+            until=session.ended,
+            on_done=done,
+        )
+
+    async def talk(self, request: Request) -> Response:
+        await self._streams.need_talks.put(_talk(request), await read(request, TalkConfig))
+        return Response(status_code=204)
+
+    async def end_talk(self, request: Request) -> Response:
+        if not await self._streams.need_talks.delete(_talk(request)):
+            raise NotFound("talk.unknown", "there is no such talk")
+        return Response(status_code=204)
+
     async def picture(self, request: Request) -> Response:
         data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
         if data is None:
@@ -190,6 +218,13 @@ def _node(request: Request) -> str:
         return _ID.validate_python(request.path_params["node"])
     except ValidationError:
         raise Invalid("request.invalid", "node: not an id") from None
+
+
+def _talk(request: Request) -> str:
+    try:
+        return _ID.validate_python(request.path_params["talk"])
+    except ValidationError:
+        raise Invalid("request.invalid", "talk: not an id") from None
 
 
 def _owner(request: Request) -> str:

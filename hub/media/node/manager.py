@@ -19,10 +19,11 @@ from hub.bus.relay_wire import (
     StreamState,
 )
 from hub.domain.clock import Clock
-from hub.domain.errors import Conflict, NotFound, TooMany
+from hub.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from hub.domain.gb_url import parse_gb_url
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
+from hub.media.node.gb_out import PsOuts, Talks
 from hub.media.node.legs import Legs
 from hub.media.node.outbox import Outbox
 from hub.media.node.outlets import Outlet, Outlets
@@ -78,8 +79,10 @@ class Streams:
         self._waiters = itertools.count()
         self.outbox: Outbox | None = None
         self.subscribers = Subscribers(
-            peers, self.stream, lambda session, owner, what, why: self._report("", session, owner, what, why)
+            peers, self.find, lambda session, owner, what, why: self._report("", session, owner, what, why)
         )
+        self.talks: Talks | None = None  # set by the relay, before anything is served
+        self.ps: PsOuts | None = None
         self.outlets = Outlets(lambda id, session, owner, why: self._report(id, session, owner, "ended", why))
 
     # desired state ----------------------------------------------------------------------------------
@@ -142,7 +145,9 @@ class Streams:
         else:
             raise _unknown(id)
         if self.outbox is not None:
-            self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
+            origin = feed.config.url if feed is not None and feed.config.kind == "leg" else None
+            last = StreamState(stream=id, node=self._node, state="idle", since=self._clock(), origin=origin)
+            self.outbox.gone(last)
 
     def states(self) -> list[StreamState]:
         """Every stream's state."""
@@ -150,7 +155,7 @@ class Streams:
             self._member_state(member) for member in self._members.values()
         ]
 
-    def stream(self, id: str) -> Stream | None:
+    def find(self, id: str) -> Stream | None:
         """A camera's or a member's stream."""
         if (feed := self._feeds.get(id)) is not None:
             return feed.stream
@@ -259,16 +264,39 @@ class Streams:
             raise NotFound("session.unknown", "there is no such session")
         return FragmentOut(sdp=self._peers.patch(session, fragment.sdp))
 
+    def stream(self, id: str) -> Stream:
+        """A stream by its id, camera or member. Raises NotFound ``stream.unknown``."""
+        if (found := self.find(id)) is None:
+            raise _unknown(id)
+        return found
+
+    @property
+    def need_talks(self) -> Talks:
+        """The talks. Raises Unavailable ``gb28181.none``."""
+        if self.talks is None:
+            raise Unavailable("gb28181.none", "this relay carries no talks")
+        return self.talks
+
+    @property
+    def need_ps(self) -> PsOuts:
+        """What goes to platforms above us. Raises Unavailable ``gb28181.none``."""
+        if self.ps is None:
+            raise Unavailable("gb28181.none", "this relay sends nothing to platforms")
+        return self.ps
+
     async def end_session(self, session: str) -> None:
         """Raises NotFound ``session.unknown``."""
-        if self.outlets.close(session, "deleted"):
+        if self.outlets.close(session, "deleted") or (self.ps is not None and self.ps.close(session, "deleted")):
             return
         if not await self._peers.end(session, "deleted"):
             raise NotFound("session.unknown", "there is no such session")
 
     async def end_owner(self, owner: str) -> int:
         """End everything of a person; returns how many sessions there were."""
-        return self.outlets.close_owner(owner) + await self._peers.end_owner(owner)
+        count = self.outlets.close_owner(owner) + await self._peers.end_owner(owner)
+        if self.ps is not None:
+            count += self.ps.close_owner(owner)
+        return count + (await self.talks.close_owner(owner) if self.talks is not None else 0)
 
     # what happens -----------------------------------------------------------------------------------
 
@@ -290,6 +318,10 @@ class Streams:
                     self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
 
         return ended
+
+    def report_end(self, id: str, session: str, owner: str, reason: str) -> None:
+        """Something that left this relay is over."""
+        self._report(id, session, owner, "ended", reason)
 
     def _report(self, id: str, session: str, owner: str, what: str, reason: str) -> None:
         if self.outbox is not None:

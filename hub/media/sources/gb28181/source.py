@@ -17,10 +17,10 @@ from hub.bus.gateway_wire import CallIn, CallOut, MediaMode, MediaPolicy
 from hub.domain.clock import Clock
 from hub.domain.errors import HubError
 from hub.domain.gb_url import GbAddress
+from hub.media.peer.ports import Ports
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.errors import SourceError
 from hub.media.sources.gb28181.link import Link
-from hub.media.sources.gb28181.ports import Ports
 from hub.media.sources.gb28181.receiver import GbReceiver
 from hub.media.sources.units import Figures, UnitQueue
 
