@@ -32,6 +32,11 @@ from signaling.rtsp.client import RtspClient
 from signaling.rtsp.events import Described, TransportRefused
 from signaling.rtsp.message import Decoder, Interleaved, RtspError
 from signaling.rtsp.session import Phase
+from signaling.sip.address import SipError
+from signaling.sip.layer import Flow
+from signaling.sip.message import parse as parse_sip
+from signaling.sip.stack import SipStack, StackConfig
+from signaling.sip.stream import Framer as SipFramer
 
 CORPUS: Final = Path(__file__).parents[1] / "corpus"
 URL: Final = "rtsp://10.0.0.1:8554/live"
@@ -175,6 +180,29 @@ def gb28181(data: bytes) -> None:
         build_tree(message.device, collector.items)
 
 
+def sip(data: bytes) -> int:
+    """A datagram to a node, and the same bytes as a TCP stream at once and one by one; how much was answered."""
+    stack = SipStack(
+        StackConfig(),
+        now=lambda: 0.0,
+        local=lambda _: ("10.0.0.1", 5060),
+        on_request=lambda transaction: transaction.respond(200),
+    )
+    stack.receive(data, Flow("udp", "192.0.2.1", 5060))
+    try:
+        message = parse_sip(data)
+        assert parse_sip(message.encode()).body == message.body
+    except SipError:
+        pass
+    whole, single = SipFramer(), SipFramer()
+    found = whole.feed(data)
+    assert found == [message for at in range(len(data)) for message in single.feed(data[at : at + 1])]
+    assert (whole.pings, str(whole.broken)) == (single.pings, str(single.broken))
+    for message_bytes in found:
+        stack.receive(message_bytes, Flow("tcp", "192.0.2.1", 5060, 1))
+    return len(stack.take())
+
+
 def ps(data: bytes, size: int = 1_316, markers: bool = False) -> int:
     """Payloads under the name of PS, and the same bytes without RTP; how many pictures came of the payloads."""
     intake, bare, pictures = Intake(), PsDemuxer(), 0
@@ -212,6 +240,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "aac": aac,
     "rtp": rtp,
     "sdp": description,
+    "sip": sip,
     "gb28181": gb28181,
     "ps": ps,
     "framing": framing,
