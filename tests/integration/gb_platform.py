@@ -88,7 +88,7 @@ class Platform:
         self.requests: list[Request] = []
         self.raw: list[bytes] = []
         self.flow: Flow | None = None
-        self.broadcast = Receiver()
+        self.broadcast_port = 40_000
         self.broadcasts: list[tuple[Call, Media]] = []
         self._grown = asyncio.Event()
         self._authority = Authority(DOMAIN, now=asyncio.get_running_loop().time)
@@ -130,7 +130,8 @@ class Platform:
 
     def _broadcast(self, transaction: ServerTransaction) -> None:
         offer = invite.parse(transaction.request.body)
-        answer = replace(offer, owner=SERVER, direction="sendonly", port=40_000, setup="passive" if offer.tcp else "")
+        setup: invite.Setup = ("passive" if offer.setup == "active" else "active") if offer.tcp else ""
+        answer = replace(offer, owner=SERVER, direction="sendonly", port=self.broadcast_port, setup=setup)
         call = self.node.answer(transaction, body=invite.write(answer))
         self.broadcasts.append((call, offer))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Literal
 
 import pytest
 
@@ -232,6 +233,37 @@ async def test_broadcast_makes_the_device_call_and_hear(film: Film) -> None:
         await call.bye()
         async with asyncio.timeout(5):
             await device.until(lambda d: not d.talks)
+
+
+@pytest.mark.parametrize("mode", ["tcp_active", "tcp_passive"])
+async def test_broadcast_over_tcp_reaches_the_device_framed(
+    film: Film, mode: Literal["tcp_active", "tcp_passive"]
+) -> None:
+    """QUIRKS 18: the device dials, or is dialled."""
+    framed = b"".join(len(each).to_bytes(2, "big") + each for each in voice(RtpSender(99, 8), 10))
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed)
+        await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, registered(film) as (platform, device):
+        platform.broadcast_port = server.sockets[0].getsockname()[1]
+        device.talk_mode = mode
+        channel = device.options.channel_id(0)
+        await platform.send(m.BroadcastNotify(sn=platform.sn(), source=SERVER, target=channel), to=device.id)
+        await platform.until(lambda p: bool(p.broadcasts))
+        call, offer = platform.broadcasts[0]
+        assert (offer.tcp, offer.setup) == (True, mode.removeprefix("tcp_"))
+        async with asyncio.timeout(10):
+            await device.until(lambda d: bool(d.talks))
+            talk = device.talks[call.id]
+            if mode == "tcp_passive":
+                _, writer = await asyncio.open_connection(offer.host, offer.port)
+                writer.write(framed)
+            await talk.heard.until(10)
+        assert (talk.heard.octets, talk.heard.lost) == (1_600, 0)
+        await call.bye()
 
 
 async def test_talk_goes_both_ways(film: Film) -> None:
