@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from hub import __version__
-from hub.domain.errors import HubError, Invalid
+from hub.domain.errors import HubError, Invalid, Unavailable
 from hub.settings import Settings
 
 app = typer.Typer(
@@ -26,12 +26,16 @@ camera = typer.Typer(help="Add, list and remove cameras.", no_args_is_help=True)
 user = typer.Typer(help="Add and list people.", no_args_is_help=True)
 events = typer.Typer(help="The event log.", no_args_is_help=True)
 drill = typer.Typer(help="Drills and their scores.", no_args_is_help=True)
+relay = typer.Typer(help="Relays: list them, empty one before it stops.", no_args_is_help=True)
 models = typer.Typer(help="Detector weights.", no_args_is_help=True)
+demos = typer.Typer(invoke_without_command=True)
 app.add_typer(camera, name="camera")
 app.add_typer(user, name="user")
 app.add_typer(events, name="log")
 app.add_typer(drill, name="drill")
+app.add_typer(relay, name="relay")
 app.add_typer(models, name="models")
+app.add_typer(demos, name="demo")
 
 T = TypeVar("T")
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default .data).", show_default=False)]
@@ -82,20 +86,80 @@ def serve(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Serve plain HTTP on another address: a TLS proxy stands in front.")
     ] = False,
+    relays: Annotated[
+        int | None, typer.Option("--relays", help="Relays on this machine, one a core (default 1).")
+    ] = None,
 ) -> None:
     """Run every role on this machine: interface and console, relay, vision, embedded Redis.
 
     On the first start three administrators and a duty commander get random passwords in DATA/credentials.json.
     """
-    settings = settled(data=data, host=host, port=port, name=name)
+    settings = settled(data=data, host=host, port=port, name=name, relays=relays)
     _run(settings, tls_cert, tls_key, tls_self_signed=tls_self_signed, behind_proxy=behind_proxy)
 
 
-@app.command()
-def demo(data: Data = None, port: Port = None) -> None:
-    """Run the demo town on 127.0.0.1: 12 cameras, people in every role, one-click sign-in."""
-    settings = settled(data=data, port=port, host="127.0.0.1", demo=True)
+@demos.callback()
+def demo(
+    context: typer.Context,
+    data: Data = None,
+    port: Port = None,
+    relays: Annotated[int | None, typer.Option("--relays", help="Relays on this machine (default 1).")] = None,
+) -> None:
+    """Run the demo town on 127.0.0.1: cameras, people in every role, one-click sign-in.
+
+    `sharpeyes demo device --help`: simulated GB/T 28181 devices for any platform.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = settled(data=data, port=port, host="127.0.0.1", demo=True, relays=relays)
     _run(settings, None, None, tls_self_signed=False, behind_proxy=False)
+
+
+@demos.command("device")
+def demo_device(
+    server: Annotated[str, typer.Option("--server", help="The platform's SIP address, host:port.")] = "127.0.0.1:5060",
+    server_id: Annotated[str, typer.Option("--server-id", help="Its identifier.")] = "34020000002000000001",
+    domain: Annotated[str, typer.Option("--domain", help="Its SIP domain, ten digits.")] = "3402000000",
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="File with the devices' password; none: no digest.")
+    ] = None,
+    devices: Annotated[int, typer.Option("--devices", min=1, max=999, help="How many.")] = 1,
+    channels: Annotated[int, typer.Option("--channels", min=1, max=999, help="Cameras of each.")] = 4,
+    first: Annotated[int, typer.Option("--first", min=1, max=999, help="Number of the first device.")] = 1,
+    transport: Annotated[str, typer.Option("--transport", help="udp or tcp, for SIP.")] = "udp",
+    edition: Annotated[str, typer.Option("--edition", help="2011, 2016 or 2022 (X-GB-Ver).")] = "2022",
+    heartbeat: Annotated[float, typer.Option("--heartbeat", help="Seconds between keepalives.")] = 60.0,
+    expires: Annotated[int, typer.Option("--expires", help="Seconds that a registration lasts.")] = 3_600,
+    local_host: Annotated[str, typer.Option("--local-host", help="Our address, for SIP and media.")] = "127.0.0.1",
+    film: Annotated[
+        str, typer.Option("--film", help="small (cheap stripes), scene (PTZ can be seen), or a file of the demo town.")
+    ] = "scene",
+    quirks: Annotated[
+        str, typer.Option("--quirks", help="Misbehaviours, parted by commas; `list` names them all and ends.")
+    ] = "",
+    late: Annotated[float, typer.Option("--late", help="Seconds for catalog-late.")] = 120.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, help="End after so long; 0: at Ctrl-C.")] = 0,
+) -> None:
+    """Simulate GB/T 28181 devices: they register, show channels, stream real PS, obey PTZ, talk back, misbehave.
+
+    A load: sharpeyes demo device --devices 200 --channels 16 --film small
+    """
+    from hub.demo.gb_device import command
+
+    if quirks == "list":
+        print(command.quirk_list())
+        return
+    try:
+        options = command.options_from(
+            server=server, server_id=server_id, domain=domain, password_file=password_file, channels=channels,
+            first=first, devices=devices, transport=transport, edition=edition, heartbeat_s=heartbeat,
+            expires_s=expires, local_host=local_host, late_s=late, quirks=quirks,
+        )  # fmt: skip
+        asyncio.run(command.run(options, devices, film, seconds, lambda line: print(line, flush=True)))
+    except HubError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 def _run(settings: Settings, cert: Path | None, key: Path | None, *, tls_self_signed: bool, behind_proxy: bool) -> None:
@@ -158,8 +222,9 @@ def role(
     tls_key: TlsKey = None,
     tls_self_signed: SelfSigned = False,
     data: Data = None,
+    log_as: Annotated[str | None, typer.Option("--log-as", help="Name of its log, where a host runs several.")] = None,
 ) -> None:
-    """Run one role in this process: api, relay, vision, demo-cameras (a cluster's hosts do this)."""
+    """Run one role in this process: api, relay, gateway, vision, demo-cameras (a cluster's hosts do this)."""
     from hub import main, tls
 
     settings = settled(data=data)
@@ -172,12 +237,66 @@ def role(
     roles: dict[str, Callable[[Settings], Coroutine[Any, Any, None]]] = {
         "api": lambda given: main.api(given, secure),
         "relay": main.relay,
+        "gateway": main.gateway,
         "vision": main.vision,
         "demo-cameras": main.demo_cameras,
     }
     if name not in roles:
         fail(Invalid("role.unknown", f"no role {name}: " + ", ".join(roles)))
-    raise typer.Exit(main.run_role(name, settings, roles[name]))
+    raise typer.Exit(main.run_role(log_as or name, settings, roles[name]))
+
+
+# relays --------------------------------------------------------------------------------------------
+
+
+@relay.command("list")
+def relay_list(data: Data = None) -> None:
+    """Show the relays that run: state, zone, media port, load, streams, sessions."""
+    from hub.relay_commands import Site, line
+
+    async def work(site: "Site") -> None:
+        for node in await site.nodes():
+            print(line(node))
+
+    _at_relays(data, work)
+
+
+@relay.command("drain")
+def relay_drain(
+    node: Annotated[str, typer.Argument(help="Id of the relay, or how it begins.")],
+    data: Data = None,
+    wait: Annotated[int, typer.Option("--wait", min=1, max=86_400, help="Seconds to wait until it is empty.")] = 300,
+) -> None:
+    """Empty a relay: it gets nothing new, and its viewers and cameras go to the others. Ends when it is empty."""
+    from hub.relay_commands import Site, drain
+
+    async def work(site: "Site") -> None:
+        if not await drain(site, node, wait_s=wait, say=lambda text: print(text, flush=True)):
+            raise Unavailable("relay.not_empty", f"it is not empty after {wait} s; it goes on draining")
+
+    _at_relays(data, work)
+
+
+@relay.command("undrain")
+def relay_undrain(
+    node: Annotated[str, typer.Argument(help="Id of the relay, or how it begins.")], data: Data = None
+) -> None:
+    """Let a drained relay take streams again."""
+    from hub.relay_commands import Site, undrain
+
+    async def work(site: "Site") -> None:
+        print(f"{(await undrain(site, node)).id}  up")
+
+    _at_relays(data, work)
+
+
+def _at_relays(data: Path | None, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+    from hub.relay_commands import run
+
+    try:
+        asyncio.run(run(settled(data=data), work))
+    except HubError as error:
+        fail(error)
 
 
 @app.command()

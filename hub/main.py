@@ -24,7 +24,7 @@ from hub.secrets import internal_token, prepare_data_folder
 from hub.settings import Settings
 from hub.supervisor import EX_CONFIG, Child, ChildFailed, keep
 from hub.tls import Tls
-from signaling.wire import MAX_CLIENT_BYTES
+from signaling.wire import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:  # what only one role needs is imported by that role: the relay never loads the database
     from redis.asyncio import Redis
@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what only one role needs is imported by that role: the rela
 
 READY_S: Final = 180.0  # a first `sharpeyes demo` without `make` encodes its films meanwhile
 POLL_S: Final = 0.1
+_BOTH: Final = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
 LAST_TO_END: Final = frozenset({"redis", "demo-cameras"})
 
 log = structlog.get_logger("main")
@@ -50,14 +51,28 @@ def children(settings: Settings, tls: Tls | None) -> list[Child]:
     secure = ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)] if tls else []
     result = [
         Child("api", [*hub, "api", *secure], environment),
-        Child("relay", [*hub, "relay"], environment),
+        *relay_children([*hub, "relay"], settings),
         Child("vision", [*hub, "vision"], environment),
     ]
+    if settings.gb_id:
+        result.append(Child("gateway", [*hub, "gateway"], environment))
     if settings.demo:
         result.append(Child("demo-cameras", [*hub, "demo-cameras"], environment))
     if not settings.redis_url:
         result.insert(0, Child("redis", redis_server.command(settings)))
     return result
+
+
+def relay_children(command: list[str], settings: Settings) -> list[Child]:
+    """A process a relay, each with a media port of its own."""
+    found = []
+    for n in range(settings.relays):
+        name = "relay" if n == 0 else f"relay-{n + 1}"
+        port = settings.media_ports[n]
+        found.append(
+            Child(name, [*command, "--log-as", name], settings.environ() | {"SHARPEYES_MEDIA_PORT": str(port)})
+        )
+    return found
 
 
 async def serve(settings: Settings, tls: Tls | None, announce: Callable[[float], None]) -> None:
@@ -125,8 +140,10 @@ def check_ports(settings: Settings) -> None:
     """Raise Conflict naming the first port that somebody else has."""
     media = settings.media_host or settings.host
     wanted = [(settings.host, settings.port, socket.SOCK_STREAM, "--port")]
-    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM) if settings.media_tcp else (socket.SOCK_DGRAM,)
-    wanted += [(media, settings.udp_port, kind, "SHARPEYES_MEDIA_PORT") for kind in kinds]
+    kinds = _BOTH if settings.media_tcp else _BOTH[:1]
+    wanted += [(media, port, kind, "SHARPEYES_MEDIA_PORT") for port in settings.media_ports for kind in kinds]
+    if settings.gb_id and settings.sip_port:
+        wanted += [(settings.sip_bind, settings.sip_port, kind, "SHARPEYES_SIP_PORT") for kind in _BOTH]
     if settings.demo:
         wanted.append(("127.0.0.1", settings.rtsp_port, socket.SOCK_STREAM, "SHARPEYES_DEMO_RTSP_PORT"))
     for host, port, kind, option in wanted:
@@ -167,7 +184,9 @@ async def _say_ready(settings: Settings, tls: Tls | None, started: int, announce
 
 
 async def _all_there(settings: Settings, client: httpx.AsyncClient, url: str, redis: "Redis") -> bool:
-    return await _answers(client, url) and bool(await registry.nodes(redis, "relay")) and await _cameras(settings)
+    if not await _answers(client, url) or len(await registry.nodes(redis, "relay")) < settings.relays:
+        return False
+    return await _cameras(settings)
 
 
 async def _cameras(settings: Settings) -> bool:
@@ -260,7 +279,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
                 host="" if settings.host == "::" else settings.host,  # asyncio takes "::" for IPv6 alone
                 port=settings.port,
                 ws="websockets-sansio",
-                ws_max_size=MAX_CLIENT_BYTES,
+                ws_max_size=MAX_ANSWER_BYTES,
                 ws_per_message_deflate=False,
                 http=BoundedProtocol,
                 access_log=False,
@@ -323,6 +342,19 @@ async def relay(settings: Settings) -> None:
     redis = connect(settings.redis, name="relay")
     try:
         await run_relay(settings, node_id=new_id("relay"), token=internal_token(settings), redis=redis)
+    finally:
+        await redis.aclose()
+
+
+async def gateway(settings: Settings) -> None:
+    """The gateway role."""
+    from hub.gateway import run_gateway
+
+    if not settings.gb_id:
+        raise Unavailable("gateway.no_id", "SHARPEYES_GB_ID is needed: our identifier of 20 digits in GB/T 28181")
+    redis = connect(settings.redis, name="gateway")
+    try:
+        await run_gateway(settings, node_id=new_id("gateway"), token=internal_token(settings), redis=redis)
     finally:
         await redis.aclose()
 

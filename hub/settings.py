@@ -72,6 +72,13 @@ class Settings(BaseModel):
     weights: Path | None = Field(default=None, description="YOLO weights to use")
     fanout: str = Field(default="", pattern="^(native|python|)$", description="force one half of the relay's fast path")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    gb_id: str = Field(
+        default="", pattern=r"^([0-9]{20}|)$", description="our identifier in GB/T 28181 (20 digits); empty: no gateway"
+    )
+    gb_domain: str = Field(default="", pattern=r"^([0-9]{8,20}|)$", description="SIP domain; empty: 10 digits of gb_id")
+    sip_host: str = Field(default="", description="address that SIP listens on; empty: as host")
+    sip_port: int = Field(default=5060, ge=0, le=65_535, description="UDP and TCP port of SIP")
+    sip_address: str = Field(default="", description="address that devices reach SIP by; empty: as routes say")
     demo: bool = Field(default=False, description="set by `sharpeyes demo` only")
     demo_rtsp_port: int = Field(default=0, ge=0, le=65_535, description="RTSP port of the demo cameras; 0: port + 2")
     transcode_most: int = Field(
@@ -184,9 +191,24 @@ class Settings(BaseModel):
         return self.media_port or self.port + 1
 
     @property
+    def media_ports(self) -> tuple[int, ...]:
+        """The media ports of this machine's relays."""
+        return tuple(self.udp_port + 10 * n for n in range(self.relays))
+
+    @property
     def rtsp_port(self) -> int:
         """The demo cameras' RTSP port in force."""
         return self.demo_rtsp_port or self.port + 2
+
+    @property
+    def gb_realm(self) -> str:
+        """The SIP domain in force."""
+        return self.gb_domain or self.gb_id[:10]
+
+    @property
+    def sip_bind(self) -> str:
+        """The address of SIP in force."""
+        return self.sip_host or self.host
 
     @property
     def database(self) -> str:

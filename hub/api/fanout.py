@@ -29,9 +29,10 @@ from hub.services.accounts import SignedInAs
 from hub.services.conference_view import ConferenceView, RingView
 from hub.services.context import Context
 from hub.services.live import publish_live
-from hub.services.media import Media
+from hub.services.media import Media, owner_key
 from hub.services.presence import Presence
 from hub.services.states import StreamBook
+from hub.services.subscriptions import Subscriptions
 from hub.services.units import tree
 from hub.store import conferences as conference_store
 from hub.store import signins, streams
@@ -59,6 +60,7 @@ class Fanout:
         self._media = media
         self._book = book
         self._presence = presence
+        self.subscriptions = Subscriptions()
         self._clients: set[Client] = set()
         self._watchers: dict[str, set[Client]] = {}
         self._wake = asyncio.Event()
@@ -210,6 +212,7 @@ class Fanout:
             log.exception("fanout.crashed", channel=channel)
 
     async def _live(self, message: Mapping[str, Any]) -> None:
+        self.subscriptions.live(message)
         if "seq" in message:
             self._wake.set()
         elif "session_ended" in message:
@@ -223,8 +226,18 @@ class Fanout:
                 self._rings(ring)
         elif "conference" in message:
             await self._conference(str(message["conference"]))
+        elif "moves" in message:
+            self._move(message)
         elif "media_gone" in message:
             self._later(lambda: self._withdraw(message))
+
+    def _move(self, message: Mapping[str, Any]) -> None:
+        """Sessions of a relay that goes: their owners come again."""
+        moves = [wire.MediaMove(session=str(id), reason=message["reason"]) for _, id in message["moves"]]
+        for (owner, _), move in zip(message["moves"], moves, strict=True):
+            for client in tuple(self._clients):
+                if owner_key(client.who.session) == owner:
+                    client.send(move)
 
     async def _withdraw(self, message: Mapping[str, Any]) -> None:
         await self._media.gone(str(message["media_gone"]))

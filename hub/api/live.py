@@ -11,10 +11,12 @@ from hub.bus.relays import Relays
 from hub.services.attendance import Attendance
 from hub.services.camera_control import CameraControl
 from hub.services.context import Context
+from hub.services.drains import Drains
 from hub.services.gateways import GatewayBook
 from hub.services.media import Media
 from hub.services.placements import Placements
 from hub.services.presence import Presence
+from hub.services.relay_watch import RelayWatch
 from hub.services.reports import Reports
 from hub.services.states import StreamBook
 
@@ -30,6 +32,8 @@ class Live:
     placements: Placements
     reports: Reports
     attendance: Attendance
+    drains: Drains
+    watch: RelayWatch
     relays: Relays
     gateways: GatewayBook
     control: CameraControl
@@ -47,6 +51,8 @@ class Live:
         return (
             BackgroundTask("live/fanout", self.fanout.run),
             BackgroundTask("live/placements", self.placements.run),
+            BackgroundTask("live/relays", self.watch.run),
+            BackgroundTask("live/drains", self.drains.run),
             BackgroundTask("live/gateways", self.gateways.run),
             BackgroundTask("live/reports", self.reports.run),
             BackgroundTask("live/attendance", self.attendance.run),
@@ -75,7 +81,7 @@ def make_live(ctx: Context, *, token: str, node: str) -> Live:
     book_of_gateways = GatewayBook(ctx, Gateways(token))
     book = StreamBook(ctx.clock)
     presence = Presence(node, ctx.clock)
-    placements = Placements(ctx, relays, book)
+    placements = Placements(ctx, relays, book, book_of_gateways)
     media = Media(ctx, placements, relays)
     return Live(
         states=book,
@@ -84,6 +90,8 @@ def make_live(ctx: Context, *, token: str, node: str) -> Live:
         media=media,
         placements=placements,
         reports=Reports(ctx, media, token, node=node, gateways=book_of_gateways, placements=placements),
+        drains=Drains(ctx, placements, relays, media, node),
+        watch=RelayWatch(placements, relays, media),
         attendance=Attendance(ctx, media, presence),
         relays=relays,
         gateways=book_of_gateways,

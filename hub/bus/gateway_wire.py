@@ -244,6 +244,9 @@ class CascadeInvite(Internal):
     call: str
     upper: str
     camera: str
+    purpose: Literal["play", "playback"] = "play"
+    start_s: int = 0
+    end_s: int = 0
     at: int
 
 

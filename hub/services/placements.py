@@ -1,12 +1,13 @@
 """Which relay carries which stream: desired state, kept by leases in Redis and told to the relays by HTTP.
 
-A stream lives on one relay: whoever wants it first leases a place for it (least loaded relay, equal ones by
-rendezvous hash), everybody else finds that place. One process at a time, the leader, sees to it that cameras with
-rules are open; any process opens one for a viewer. A camera's URL goes nowhere but over this HTTP.
+A stream has its source at one relay: whoever wants it first leases a place for it (``placing``), everybody else finds
+that place. Viewers may be served elsewhere, by a leg that leads to that relay. One process at a time, the leader, sees
+to it that cameras with rules are open; any process opens one for a viewer. A camera's URL goes nowhere but over this
+HTTP.
 """
 
 import asyncio
-import hashlib
+import contextlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -16,41 +17,40 @@ from redis.asyncio import Redis
 
 from hub.bus import leases, registry
 from hub.bus.connection import BUS_ERRORS, Outage
-from hub.bus.relay_wire import NodeInfo, StreamConfig
+from hub.bus.relay_wire import LEASE_KEY, NodeInfo, StreamConfig
 from hub.bus.relays import Relays
 from hub.domain.errors import HubError, NotFound, Unavailable
 from hub.domain.ids import CameraId, StreamId
+from hub.services import placing
 from hub.services.context import Context
+from hub.services.gateways import GatewayBook
 from hub.services.states import StreamBook
+from hub.services.stream_config import config_of
 from hub.store import cameras, streams
 from hub.store import conferences as conference_store
 
 log: Final = structlog.get_logger(__name__)
 
-PICTURES_EVERY_MS: Final = 2_000
 PLACE_TTL_MS: Final = 600_000  # a place outlives its use a while; a dead relay's places are taken over at once
 LEADER_TTL_MS: Final = 5_000
+BORROWED_KEY: Final = "borrowed:{stream}"  # a stream that is no camera's: a recording, a talk
 SUSPECT_MS: Final = 6_000  # as long as a dead node's entry may stay in the registry
 EVERY_S: Final = 1.0
 LOOK_EVERY_S: Final = 0.25  # a wall of sixteen tiles asks once
 RENEW_EVERY_MS: Final = 120_000
 AT_ONCE: Final = 16  # calls to relays at the same time
-
-
-def choose(stream: StreamId, nodes: Sequence[NodeInfo]) -> NodeInfo:
-    """The relay for a new stream: least load (in tenths), equal ones by rendezvous hash. ``nodes`` is not empty."""
-
-    def rank(node: NodeInfo) -> tuple[int, str]:
-        return round(node.load * 10), hashlib.sha256(f"{stream}/{node.id}".encode()).hexdigest()
-
-    return min(nodes, key=rank)
+MOVING_KEY: Final = "moving:{stream}"
+MOVING_MS: Final = 6_000  # a camera changes hands within this time, or whoever moved it is dead
+MOVING_EVERY_S: Final = 0.05
 
 
 class Placements:
     """One per api process."""
 
-    def __init__(self, ctx: Context, relays: Relays, book: StreamBook) -> None:
+    def __init__(self, ctx: Context, relays: Relays, book: StreamBook, gateways: GatewayBook | None = None) -> None:
         self._ctx = ctx
+        self._gateways = gateways
+        self._gateway: str | None = None  # internal URL of the one that speaks for us, as last seen
         self._relays = relays
         self._book = book
         self._me = secrets.token_hex(8)
@@ -59,6 +59,8 @@ class Placements:
         self._told: dict[CameraId, tuple[str, int, StreamConfig]] = {}  # what we told which relay
         self._failed: set[CameraId] = set()
         self._renewed_at = 0
+        self._legs: dict[tuple[StreamId, str], tuple[int, str]] = {}  # (stream, relay) -> its since, the leg's url
+        self._wake = asyncio.Event()
         self._found: list[NodeInfo] = []
         self._found_at = 0.0
 
@@ -78,11 +80,16 @@ class Placements:
         self._suspects = {key: until for key, until in self._suspects.items() if until > now}
         return [node for node in self._found if (node.id, node.since) not in self._suspects]
 
-    async def place(self, stream: StreamId) -> NodeInfo:
-        """The relay that carries this stream, chosen now if there is none. Raises Unavailable (``relay.none``)."""
+    async def place(self, stream: StreamId, *, anew: bool = False) -> NodeInfo:
+        """The relay that carries this stream, chosen now if there is none. Raises Unavailable (``relay.none``).
+
+        ``anew``: somewhere else than on a relay that drains, since the stream begins anew.
+        """
         alive = {node.id: node for node in await self.relays_alive()}
         if not alive:
             raise Unavailable("relay.none", "no relay is running")
+        if anew:
+            alive = {node.id: node for node in placing.open_to_new(list(alive.values()))}
         try:
             return alive[await self._lease(stream, alive)]
         except BUS_ERRORS:
@@ -99,7 +106,7 @@ class Placements:
 
     async def _lease(self, stream: StreamId, alive: Mapping[str, NodeInfo]) -> str:
         for _ in range(3):
-            choice = choose(stream, list(alive.values())).id
+            choice = placing.heir(stream, list(alive.values()), self._book.legs_of(stream)).id
             holder = await leases.acquire(self._redis, _name(stream), choice, ttl_ms=PLACE_TTL_MS)
             if holder in alive:
                 if holder != choice:
@@ -109,6 +116,42 @@ class Placements:
                 log.info("placement.moved", stream=stream, to=choice)
                 return choice
         raise Unavailable("relay.none", "no relay could be agreed on")
+
+    async def viewing(self, stream: StreamId, *, at: NodeInfo | None = None, anew: bool = False) -> NodeInfo:
+        """The relay that a viewer of this stream is served by, which knows of it when this returns.
+
+        ``at`` is the relay that the viewer is connected to already; ``anew``: tell relays again whatever we told.
+        Raises NotFound (``camera.unknown``, ``stream.unknown``), Unavailable (``relay.none``).
+        """
+        origin = await self._origin(stream, anew=anew)
+        node = placing.viewing(stream, origin, await self.relays_alive(), self._book.legs_of(stream), at)
+        if node.id == origin.id:
+            return origin
+        try:
+            await self._lay_leg(stream, origin, node, anew=anew)
+        except Unavailable:
+            if at is not None:
+                raise
+            return origin  # better there than not at all
+        return node
+
+    async def _origin(self, stream: StreamId, *, anew: bool) -> NodeInfo:
+        if not stream.startswith("mem-"):
+            return await self.open_camera(stream, anew=anew)
+        if (found := await self.where(stream)) is None:
+            raise NotFound("stream.unknown", "nobody publishes this stream")
+        return found
+
+    async def _lay_leg(self, stream: StreamId, origin: NodeInfo, at: NodeInfo, *, anew: bool = False) -> None:
+        """Have ``at`` carry a stream of ``origin``, whoever of the two can open the connection."""
+        how = placing.way(origin, at)
+        url = origin.url if how == "dialled" else f"push:{origin.id}"
+        told = (at.since, url)
+        if anew or how == "pushed" or self._legs.get((stream, at.id)) != told:
+            await self._relays.put_stream(at.url, stream, StreamConfig(kind="leg", url=url))
+            self._legs[stream, at.id] = told
+        if how == "pushed":  # the other one stops when nobody watches: it is told for each viewer
+            await self._relays.push(origin.url, stream, to=at.id, url=at.url)
 
     def suspect(self, node: NodeInfo) -> None:
         """A relay did not answer: leave it out until the registry has forgotten it, or it starts again."""
@@ -126,7 +169,9 @@ class Placements:
             watched = bool(await cameras.watched(db, [camera]))
         if row is None:
             raise NotFound("camera.unknown", "no such camera")
-        config = _config(row.url, watched=watched)
+        if row.device is not None:
+            await self._find_gateway()
+        config = self._config(row.url, watched=watched)
         for last in (False, True):
             node = await self.place(camera)
             try:
@@ -142,14 +187,79 @@ class Placements:
     async def _tell(self, camera: CameraId, node: NodeInfo, config: StreamConfig, *, anew: bool = False) -> None:
         told = (node.id, node.since, config)
         if anew or self._told.get(camera) != told:
+            await self._until_settled(camera)
             await self._relays.put_stream(node.url, camera, config)
             self._told[camera] = told
+
+    # changing hands -------------------------------------------------------------------------------
+
+    async def hand_over(
+        self, stream: StreamId, source: NodeInfo, others: Sequence[NodeInfo], *, wanted: bool
+    ) -> NodeInfo | None:
+        """Move a camera from a relay to one of the others; the first has closed it before the second opens it.
+
+        Where it is not ``wanted`` it is only forgotten. Returns who has it now. Raises Unavailable.
+        """
+        name, key = _name(stream), MOVING_KEY.format(stream=stream)
+        if not await self._redis.set(key, self._me, nx=True, px=MOVING_MS):
+            return None  # somebody moves it already
+        try:
+            await self._relays.delete_stream(source.url, stream)  # answers once the camera is closed
+            self._told.pop(stream, None)
+            if not wanted or not others:
+                await leases.release(self._redis, name, source.id)
+                return None
+            target = placing.heir(stream, others, self._book.legs_of(stream))
+            if not await leases.take_over(self._redis, name, source.id, target.id, ttl_ms=PLACE_TTL_MS):
+                return None  # its place is elsewhere already
+            await self._relays.delete_stream(source.url, stream)  # a call may have been on its way
+            self._legs.pop((stream, target.id), None)
+            log.info("placement.handed_over", stream=stream, source=source.id, to=target.id)
+        finally:
+            await self._redis.delete(key)
+        await self.open_camera(stream)
+        await self._mend_legs()
+        return target
+
+    async def _until_settled(self, stream: StreamId) -> None:
+        """A camera that changes hands is opened by nobody meanwhile."""
+        key = MOVING_KEY.format(stream=stream)
+        for _ in range(int(MOVING_MS / 1_000 / MOVING_EVERY_S)):
+            if await self._redis.exists(key) == 0:
+                return
+            await asyncio.sleep(MOVING_EVERY_S)
+
+    async def lost(self, node: NodeInfo) -> None:
+        """A relay is dead: open elsewhere, now, what it had open for the viewers of other relays."""
+        self._wake.set()
+        for stream, _, url in self._book.legs():
+            if url in (node.url, f"push:{node.id}") and not stream.startswith("mem-"):
+                with contextlib.suppress(HubError):  # who comes again asks again
+                    await self.open_camera(stream)
+        await self._mend_legs()
+
+    async def _mend_legs(self) -> None:
+        """Have every leg lead to the relay that has the source now."""
+        alive = {node.id: node for node in await self.relays_alive()}
+        legs = [leg for leg in self._book.legs() if leg[1] in alive]
+        if not legs:
+            return
+        holders = await self._redis.mget([LEASE_KEY.format(name=_name(stream)) for stream, _, _ in legs])
+        for (stream, at, url), holder in zip(legs, holders, strict=True):
+            origin = alive.get(str(holder))
+            if origin is None or origin.id == at or url in (origin.url, f"push:{origin.id}"):
+                continue
+            with contextlib.suppress(HubError):  # the next round tries again
+                await self._lay_leg(stream, origin, alive[at])
 
     async def drop(self, stream: StreamId) -> None:
         """Have a stream forgotten: its sessions end, its place is free. Errors of a dead relay do not matter."""
         self._told.pop(stream, None)
         try:
             node = await self.where(stream)
+            alive = {each.id: each for each in await self.relays_alive()}
+            for at in self._book.legs_of(stream) & alive.keys():
+                await self._relays.delete_stream(alive[at].url, stream)
             if node is not None:
                 await self._relays.delete_stream(node.url, stream)
                 await leases.release(self._redis, _name(stream), node.id)
@@ -172,7 +282,10 @@ class Placements:
                 continue
             except Exception:
                 log.exception("placement.round_failed")  # the next round tries again
-            await asyncio.sleep(EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._wake.wait()
+            self._wake.clear()
 
     async def _round(self) -> None:
         alive = await self.relays_alive()
@@ -189,9 +302,12 @@ class Placements:
         if not led:
             await self._adopt(alive)
         await self._renew()
+        await self._find_gateway()
+        await self._mend_legs()
         stale = {c for c, (_, _, config) in self._told.items() if config.pictures_every_ms and c not in watched}
-        wanted = {camera: _config(url, watched=True) for camera, url in watched.items()}
-        wanted |= {camera: _config(known[camera], watched=False) for camera in stale if camera in known}
+        stale |= {c for c, (_, _, config) in self._told.items() if config.gateway not in (None, self._gateway)}
+        wanted = {camera: self._config(known[camera], watched=False) for camera in stale if camera in known}
+        wanted |= {camera: self._config(url, watched=True) for camera, url in watched.items()}
         places = {node.id: node for node in alive}
         await self._tell_all({c: config for c, config in wanted.items() if self._is_news(c, config, places)})
 
@@ -242,7 +358,7 @@ class Placements:
         """Learn what relays carry from before our time: forget what nobody knows, tell the rest anew."""
         for node in alive:
             try:
-                carried = [state.stream for state in await self._relays.streams(node.url)]
+                carried = [each.stream for each in await self._relays.streams(node.url) if each.origin is None]
             except Unavailable:
                 self.suspect(node)
                 continue
@@ -251,10 +367,31 @@ class Placements:
                 members = {member.id for member in await conference_store.present(db)}
             for stream in carried:
                 if stream in known:
-                    told = _config(known[stream], watched=True)  # perhaps; if no rule looks, the round corrects it
+                    told = self._config(known[stream], watched=True)  # perhaps; if no rule looks, the round corrects it
                     self._told.setdefault(stream, (node.id, -1, told))
-                elif stream not in members:
+                elif stream not in members and not await self._borrowed(stream):
                     await self._relays.delete_stream(node.url, stream)
+
+    async def _find_gateway(self) -> None:
+        """Which gateway speaks for us now; the last one known while none does."""
+        if self._gateways is not None and (node := await self._gateways.node()) is not None:
+            self._gateway = node.url
+
+    def _config(self, url: str, *, watched: bool) -> StreamConfig:
+        return config_of(url, watched=watched, gateway=self._gateway)
+
+    # streams that are no camera's -------------------------------------------------------------------
+
+    async def open_url(self, stream: StreamId, url: str, *, keep_s: int) -> NodeInfo:
+        """Have a recording played as a stream of its own, for at most ``keep_s``. Raises Unavailable."""
+        await self._find_gateway()
+        node = await self.place(stream)
+        await self._redis.set(BORROWED_KEY.format(stream=stream), "1", ex=keep_s)
+        await self._relays.put_stream(node.url, stream, self._config(url, watched=False))
+        return node
+
+    async def _borrowed(self, stream: StreamId) -> bool:
+        return bool(await self._redis.exists(BORROWED_KEY.format(stream=stream)))
 
     @property
     def _redis(self) -> Redis:
@@ -265,7 +402,3 @@ class Placements:
 
 def _name(stream: StreamId) -> str:
     return f"stream:{stream}"
-
-
-def _config(url: str, *, watched: bool) -> StreamConfig:
-    return StreamConfig(url=url, pictures_every_ms=PICTURES_EVERY_MS if watched else None)

@@ -54,6 +54,11 @@ class LoadViewer(LightViewer):
         """Packets that are missing between the first and the newest."""
         return max(self.highest - self.first + 1 - self.packets, 0) if self.packets else 0
 
+    @property
+    def port(self) -> int:
+        """Our own."""
+        return int(self._sock.getsockname()[1])
+
     async def take(self, offer: str) -> str:
         """The answer to a server's offer; ``secure`` goes on once that server has it."""
         self.began = time.perf_counter()

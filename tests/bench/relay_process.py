@@ -95,6 +95,15 @@ class Bench:
             case "whep":
                 answer = await self._peers.whep(self._streams[request["stream"]], request["sdp"], owner="bench")
                 return {"sdp": answer.sdp}
+            case "whip":
+                name = request["stream"]
+                if name not in self._streams:
+                    self._streams[name] = Stream(name, clock=system_clock)
+                answer = await self._peers.whip(self._streams[name], request["sdp"], owner="bench")
+                return {"sdp": answer.sdp}
+            case "state":
+                files = len(list(Path("/proc/self/fd").iterdir()))  # noqa: ASYNC240 - /proc does not block
+                return {"tasks": len(asyncio.all_tasks()), "files": files}
             case "forget":
                 self._tasks.pop(request["stream"]).cancel()
                 self._streams.pop(request["stream"]).end()

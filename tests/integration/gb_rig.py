@@ -18,7 +18,7 @@ from hub.bus.gateway_wire import CallIn, CallOut, TalkIn, TalkOut
 from hub.domain.clock import system_clock
 from hub.domain.errors import HubError, Unavailable
 from hub.domain.gb_url import parse_gb_url
-from hub.media.sources.gb28181.ports import Ports
+from hub.media.peer.ports import Ports
 from hub.media.sources.gb28181.source import GbSource, Memory
 from signaling.gb28181.es import VideoCodec
 from signaling.gb28181.framing import frame
@@ -51,6 +51,7 @@ class Manner:
     pictures: int = 10_000
     oddities: Oddities | None = None
     end: str | None = None  # event after the last picture
+    reason: str = ""  # and what the gateway says of it
 
 
 @dataclass
@@ -107,7 +108,7 @@ class Gateway:
                 if sending is not None:
                     await asyncio.wait([sending])
                     if self.manner.end is not None:
-                        yield json.dumps({"event": self.manner.end, "reason": "test"}) + "\n"
+                        yield json.dumps({"event": self.manner.end, "reason": self.manner.reason}) + "\n"
                 while True:
                     yield "\n"
                     await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 import pytest
+import uvloop
 
 from hub.domain.errors import Invalid
 from hub.domain.gb_url import GbAddress, parse_gb_url
@@ -65,6 +66,15 @@ async def test_pictures_and_sound_come_in_every_way(mode: str) -> None:
     assert (invite.device, invite.channel, invite.mode, invite.host) == (DEVICE, CHANNEL, mode, "127.0.0.1")
 
 
+@pytest.mark.parametrize("mode", ["udp", "tcp_passive", "tcp_active"])
+def test_it_runs_on_the_loop_that_the_relay_runs_on(mode: str) -> None:
+    async def run() -> None:
+        async with gb_rig() as rig, rig.source(policy=mode) as source:
+            assert await collected(source, 4)
+
+    uvloop.run(run())
+
+
 async def test_h265_comes_as_h265() -> None:
     async with gb_rig(Manner(codec="h265")) as rig, rig.source() as source:
         units = await collected(source, 20)
@@ -106,6 +116,7 @@ async def test_udp_that_stays_silent_changes_to_tcp_and_the_device_is_remembered
         (Manner(svac=True), "gb28181.svac"),
         (Manner(pictures=20), "source.lost"),
         (Manner(pictures=20, end="ended"), "source.lost"),
+        (Manner(pictures=20, end="ended", reason="gb28181.offline"), "gb28181.offline"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Backoff } from '@/wire/backoff'
 import { ApiError } from '@/wire/http'
-import { WhepPlayer } from './whep'
+import { movePlayers, WhepPlayer } from './whep'
 
 class FakeStream {
   tracks: { kind: string }[] = []
@@ -143,6 +143,63 @@ describe('WhepPlayer', () => {
     expect(ended).toContain('/whep/sessions/1')
     await vi.advanceTimersByTimeAsync(1_000)
     expect(FakePeer.made).toHaveLength(2)
+    await play(1)
+    expect(one.view.phase).toBe('live')
+    one.stop()
+  })
+
+  it('goes on showing the old session while a draining relay hands it over', async () => {
+    const one = player()
+    one.start()
+    await play(2)
+    const old = peer()
+    movePlayers('7', 'drain') // somebody else's
+    movePlayers('1', 'drain')
+    movePlayers('1', 'drain') // told twice
+    await vi.advanceTimersByTimeAsync(500)
+    expect(FakePeer.made).toHaveLength(2)
+    expect(old.closed).toBe(false)
+    expect(ended).toEqual([])
+    peer().frames = 1
+    await vi.advanceTimersByTimeAsync(200)
+    expect(old.closed).toBe(true)
+    expect(ended).toEqual(['/whep/sessions/1'])
+    await play(2)
+    expect(one.view.phase).toBe('live')
+    one.stop()
+    expect(ended).toEqual(['/whep/sessions/1', '/whep/sessions/2'])
+  })
+
+  it('keeps the old session when its successor shows nothing, and ends both when stopped meanwhile', async () => {
+    const one = player()
+    one.start()
+    await play(2)
+    const old = peer()
+    movePlayers('1', 'drain')
+    await vi.advanceTimersByTimeAsync(0)
+    for (let tick = 0; tick < 18; tick += 1) {
+      old.frames += 12
+      await vi.advanceTimersByTimeAsync(500)
+    }
+    expect(ended).toEqual(['/whep/sessions/2'])
+    expect(old.closed).toBe(false)
+    expect(one.view.phase).toBe('live')
+    movePlayers('1', 'drain')
+    await vi.advanceTimersByTimeAsync(0)
+    one.stop()
+    await vi.advanceTimersByTimeAsync(200)
+    expect(FakePeer.made.every((each) => each.closed)).toBe(true)
+    expect(ended).toEqual(['/whep/sessions/2', '/whep/sessions/1', '/whep/sessions/3'])
+  })
+
+  it('asks again at once when its relay is lost', async () => {
+    const one = player()
+    one.start()
+    await play(2)
+    movePlayers('1', 'lost')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(FakePeer.made).toHaveLength(2)
+    expect(ended).toEqual(['/whep/sessions/1'])
     await play(1)
     expect(one.view.phase).toBe('live')
     one.stop()

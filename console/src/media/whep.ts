@@ -40,12 +40,23 @@ const TICK = 500 // ms
 const STEADY = 3 // readings in a row with new frames: enough where the browser shows no single frames
 const FINAL = new Set([401, 403, 404]) // asking again does not help
 
+const SHOWN_WITHIN = 8_000 // ms for the successor of a session to show a picture
+const SHOWN_EVERY = 100
+
+const players = new Set<WhepPlayer>()
+
+/** The relay of this session is dead (lost), or is about to stop (drain): whoever plays it comes again. */
+export function movePlayers(session: string, reason: 'drain' | 'lost'): void {
+  for (const player of [...players]) player.moved(session, reason)
+}
+
 export class WhepPlayer extends Emitter<WhepEvents> {
   readonly stream = new MediaStream()
   view: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
   private pc: RTCPeerConnection | null = null
   private session: string | null = null
   private abort: AbortController | null = null
+  private successor: AbortController | null = null // a session elsewhere that takes over once it shows pictures
   private video: HTMLVideoElement | null = null
   private frameCallback = 0
   private counters: Counters | null = null
@@ -75,12 +86,14 @@ export class WhepPlayer extends Emitter<WhepEvents> {
 
   start(): void {
     if (this.view.phase !== 'idle') return
+    players.add(this)
     this.move('start')
     void this.open()
   }
 
   /** End for good; a player may be started again. */
   stop(): void {
+    players.delete(this)
     clearTimeout(this.retryTimer)
     this.close()
     this.options.backoff.reset()
@@ -93,6 +106,67 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     clearTimeout(this.retryTimer)
     this.move('retry', { retryAt: null })
     void this.open()
+  }
+
+  /** See `movePlayers`. Upon a drain the old session shows pictures until the new one does. */
+  moved(session: string, reason: 'drain' | 'lost'): void {
+    if (this.session?.split('/').at(-1) !== session || this.view.phase === 'lost') return
+    if (reason === 'lost') {
+      this.fail('player.connection')
+      this.retryNow()
+    } else if (!this.successor) {
+      this.successor = new AbortController()
+      void this.succeed(this.successor)
+    }
+  }
+
+  private async succeed(mine: AbortController): Promise<void> {
+    const pc = this.options.connect()
+    const tracks: MediaStreamTrack[] = []
+    let session: string | null = null
+    pc.ontrack = (event) => tracks.push(event.track)
+    try {
+      const offer = await this.offerOf(pc)
+      const exchanged = await this.options.post(this.options.url, offer, mine.signal)
+      session = exchanged.session
+      await pc.setRemoteDescription({ type: 'answer', sdp: exchanged.answer })
+      await this.untilShown(pc, mine.signal)
+      mine.signal.throwIfAborted()
+      this.adopt(pc, session, tracks)
+    } catch {
+      pc.close() // the old one goes on, and the hub tells again
+      this.options.end(session)
+    } finally {
+      if (this.successor === mine) this.successor = null
+    }
+  }
+
+  private async untilShown(pc: RTCPeerConnection, signal: AbortSignal): Promise<void> {
+    const until = this.options.now() + SHOWN_WITHIN
+    while (this.options.now() < until && !signal.aborted) {
+      const read = readStats((await pc.getStats()).values(), this.options.now(), null)
+      if (read && read.counters.decoded > 0) return
+      await new Promise((resolve) => setTimeout(resolve, SHOWN_EVERY))
+    }
+    throw new Error('no picture')
+  }
+
+  /** The successor takes over. */
+  private adopt(pc: RTCPeerConnection, session: string, tracks: MediaStreamTrack[]): void {
+    const [before, old] = [this.pc, this.session]
+    this.pc = pc
+    this.session = session
+    this.counters = null
+    this.growing = 0
+    this.heardAt = this.options.now()
+    this.progress.reset()
+    this.listen(pc)
+    this.take(tracks)
+    whenTransportEnds(pc, () => {
+      if (this.pc === pc) this.fail('player.connection')
+    })
+    before?.close()
+    this.options.end(old)
   }
 
   /** Show in this element (null: in none). Its frames are what counts as live. */
@@ -129,12 +203,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     }, TICK)
     try {
       this.listen(pc)
-      pc.addTransceiver('video', { direction: 'recvonly' })
-      if (this.options.audio) pc.addTransceiver('audio', { direction: 'recvonly' })
-      await this.options.ice(pc)
-      if (this.pc !== pc) return
-      await pc.setLocalDescription()
-      const offer = pc.localDescription?.sdp ?? ''
+      const offer = await this.offerOf(pc)
       const { answer, session } = await this.options.post(this.options.url, offer, abort.signal)
       if (this.pc !== pc) {
         this.options.end(session)
@@ -150,14 +219,27 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     }
   }
 
+  private async offerOf(pc: RTCPeerConnection): Promise<string> {
+    pc.addTransceiver('video', { direction: 'recvonly' })
+    if (this.options.audio) pc.addTransceiver('audio', { direction: 'recvonly' })
+    await this.options.ice(pc)
+    await pc.setLocalDescription()
+    return pc.localDescription?.sdp ?? ''
+  }
+
+  private take(tracks: MediaStreamTrack[]): void {
+    for (const track of tracks) {
+      for (const old of this.stream.getTracks()) {
+        if (old.kind === track.kind) this.stream.removeTrack(old)
+      }
+      this.stream.addTrack(track)
+    }
+    this.emit('stream', this.stream)
+  }
+
   private listen(pc: RTCPeerConnection): void {
     pc.ontrack = (event) => {
-      if (this.pc !== pc) return
-      for (const old of this.stream.getTracks()) {
-        if (old.kind === event.track.kind) this.stream.removeTrack(old)
-      }
-      this.stream.addTrack(event.track)
-      this.emit('stream', this.stream)
+      if (this.pc === pc) this.take([event.track])
     }
     const check = (): void => {
       if (this.pc !== pc) return
@@ -231,6 +313,8 @@ export class WhepPlayer extends Emitter<WhepEvents> {
 
   private close(): void {
     clearInterval(this.timer)
+    this.successor?.abort()
+    this.successor = null
     this.abort?.abort()
     this.abort = null
     this.pc?.close()

@@ -21,6 +21,7 @@ const REQUIRED: { [K in ServerType]: Partial<Record<keyof MessageOf<K>, 'string'
   'ring.ended': { conference: 'string', reason: 'string' },
   'conference.state': { conference: 'object' },
   presence: { units: 'object' },
+  'media.move': { session: 'string', reason: 'string' },
   error: { error: 'string', message: 'string' },
   bye: { reason: 'string' },
 }

@@ -85,6 +85,7 @@ class Feed:
         self.flowing = asyncio.Event()  # the picture comes
         self.failing = asyncio.Event()  # the last try failed
         self._hurry = asyncio.Event()  # somebody came who waits for the picture
+        self.given_away = False  # the stream goes on without us
         self._moved = False  # the address changed: connect anew
         self._group: asyncio.TaskGroup | None = None
         self._taps: dict[str, asyncio.Task[int]] = {}
@@ -139,6 +140,11 @@ class Feed:
                 task.cancel()
 
     @property
+    def open(self) -> bool:
+        """Whether it has, or tries to get, a connection."""
+        return self._state is not CameraState.IDLE
+
+    @property
     def figures(self) -> Figures:
         """Packets, losses and drops of all connections so far."""
         return self._past if self._source is None else self._past + self._source.figures
@@ -172,7 +178,8 @@ class Feed:
                     self._enter(CameraEvent.UNWANTED)
         finally:
             self._group = None
-            self.stream.end()
+            if not self.given_away:
+                self.stream.end()
 
     # who wants it -----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from hub.bus.routes import address_of_route
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
 from hub.domain.gb_url import parse_gb_url
-from hub.media.sources.gb28181.ports import Ports
+from hub.media.peer.ports import Ports
 from hub.media.sources.gb28181.source import GbSource, Memory
 from hub.settings import Settings
 

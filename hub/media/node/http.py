@@ -11,7 +11,21 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.bus.internal_http import read, reply
-from hub.bus.relay_wire import ALIVE_EVERY_S, SESSION_HEADER, DrainIn, OfferIn, PushIn, StreamConfig, StreamStates
+from hub.bus.relay_wire import (
+    ALIVE_EVERY_S,
+    SESSION_HEADER,
+    DrainIn,
+    FragmentIn,
+    OfferIn,
+    PsOutIn,
+    PushIn,
+    StreamConfig,
+    StreamStates,
+    SubscribeIn,
+    SubscriberAnswer,
+    TalkConfig,
+    TracksIn,
+)
 from hub.bus.streaming import Streamed
 from hub.domain.errors import Invalid, NotFound
 from hub.domain.ids import Id
@@ -20,6 +34,7 @@ from hub.media.node.manager import Streams
 _ID: Final = TypeAdapter(Id)
 VPS: Final = b"\x40"  # what a key frame of H.265 begins with, and none of H.264
 MAX_OWNER: Final = 80
+MAX_ANSWER_BODY: Final = 256 * 1024  # an answer of 131,072 characters, escaped as JSON
 
 
 class Routes:
@@ -44,10 +59,20 @@ class Routes:
             Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
             Route("/streams/{stream}/pushes/{node}", self.push, methods=["PUT"]),
             Route("/streams/{stream}/pushes/{node}", self.unpush, methods=["DELETE"]),
+            Route("/streams/{stream}/ps", self.ps, methods=["POST"]),
+            Route("/talks/{talk}", self.talk, methods=["PUT"]),
+            Route("/talks/{talk}", self.end_talk, methods=["DELETE"]),
             Route("/drain", self.drain, methods=["PUT"]),
             Route("/alive", self.alive, methods=["GET"]),
             Route("/sessions", self.end_owner, methods=["DELETE"]),
             Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
+            Route("/sessions/{session}", self.patch, methods=["PATCH"]),
+            Route("/subscribers", self.subscribe, methods=["POST"]),
+            Route("/subscribers/{session}", self.end_session, methods=["DELETE"]),
+            Route("/subscribers/{session}/tracks", self.wish, methods=["PUT"]),
+            Route("/subscribers/{session}/answer", self.answer, methods=["POST"]),
+            Route("/subscribers/{session}/restart", self.restart, methods=["POST"]),
+            Route("/subscribers/{session}/grants", self.withdraw, methods=["DELETE"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
@@ -114,6 +139,29 @@ class Routes:
             on_done=done,
         )
 
+    async def ps(self, request: Request) -> Response:
+        session = await self._streams.need_ps.open(_stream(request), await read(request, PsOutIn))
+
+        async def done() -> None:
+            self._streams.need_ps.close(session.id, "left")
+
+        return Streamed(
+            session.lines(),
+            media_type="application/x-ndjson",
+            headers={SESSION_HEADER: session.id},
+            until=session.ended,
+            on_done=done,
+        )
+
+    async def talk(self, request: Request) -> Response:
+        await self._streams.need_talks.put(_talk(request), await read(request, TalkConfig))
+        return Response(status_code=204)
+
+    async def end_talk(self, request: Request) -> Response:
+        if not await self._streams.need_talks.delete(_talk(request)):
+            raise NotFound("talk.unknown", "there is no such talk")
+        return Response(status_code=204)
+
     async def picture(self, request: Request) -> Response:
         data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
         if data is None:
@@ -122,6 +170,29 @@ class Routes:
 
     async def end_session(self, request: Request) -> Response:
         await self._streams.end_session(request.path_params["session"])
+        return Response(status_code=204)
+
+    async def patch(self, request: Request) -> Response:
+        return reply(self._streams.patch(request.path_params["session"], await read(request, FragmentIn)))
+
+    async def subscribe(self, request: Request) -> Response:
+        body = await read(request, SubscribeIn)
+        self._streams.need_room(body.owner)
+        return reply(self._streams.subscribers.open(body), 201)
+
+    async def wish(self, request: Request) -> Response:
+        body = await read(request, TracksIn)
+        return reply(self._streams.subscribers.wish(request.path_params["session"], body))
+
+    async def answer(self, request: Request) -> Response:
+        body = await read(request, SubscriberAnswer, limit=MAX_ANSWER_BODY)
+        return reply(self._streams.subscribers.answer(request.path_params["session"], body))
+
+    async def restart(self, request: Request) -> Response:
+        return reply(self._streams.subscribers.restart(request.path_params["session"]))
+
+    async def withdraw(self, request: Request) -> Response:
+        self._streams.subscribers.withdraw(request.path_params["session"], request.query_params.get("key", ""))
         return Response(status_code=204)
 
     async def end_owner(self, request: Request) -> Response:
@@ -147,6 +218,13 @@ def _node(request: Request) -> str:
         return _ID.validate_python(request.path_params["node"])
     except ValidationError:
         raise Invalid("request.invalid", "node: not an id") from None
+
+
+def _talk(request: Request) -> str:
+    try:
+        return _ID.validate_python(request.path_params["talk"])
+    except ValidationError:
+        raise Invalid("request.invalid", "talk: not an id") from None
 
 
 def _owner(request: Request) -> str:

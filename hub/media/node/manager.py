@@ -8,15 +8,27 @@ from typing import Final
 
 import structlog
 
-from hub.bus.relay_wire import LEG_OWNER, AnswerOut, OfferIn, SessionReport, StreamConfig, StreamState
+from hub.bus.relay_wire import (
+    LEG_OWNER,
+    AnswerOut,
+    FragmentIn,
+    FragmentOut,
+    OfferIn,
+    SessionReport,
+    StreamConfig,
+    StreamState,
+)
 from hub.domain.clock import Clock
-from hub.domain.errors import Conflict, NotFound, TooMany
+from hub.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from hub.domain.gb_url import parse_gb_url
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
+from hub.media.node.gb_out import PsOuts, Talks
 from hub.media.node.legs import Legs
 from hub.media.node.outbox import Outbox
 from hub.media.node.outlets import Outlet, Outlets
+from hub.media.node.subscribers import Subscribers
+from hub.media.peer.negotiate import offer_of
 from hub.media.peer.server import PeerServer
 from hub.media.sources.leg import PUSHED
 from hub.media.stream import Stream
@@ -67,6 +79,11 @@ class Streams:
         self._members: dict[str, Member] = {}
         self._waiters = itertools.count()
         self.outbox: Outbox | None = None
+        self.subscribers = Subscribers(
+            peers, self.find, lambda session, owner, what, why: self._report("", session, owner, what, why)
+        )
+        self.talks: Talks | None = None  # set by the relay, before anything is served
+        self.ps: PsOuts | None = None
         self.outlets = Outlets(lambda id, session, owner, why: self._report(id, session, owner, "ended", why))
 
     # desired state ----------------------------------------------------------------------------------
@@ -129,13 +146,21 @@ class Streams:
         else:
             raise _unknown(id)
         if self.outbox is not None:
-            self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
+            origin = feed.config.url if feed is not None and feed.config.kind == "leg" else None
+            last = StreamState(stream=id, node=self._node, state="idle", since=self._clock(), origin=origin)
+            self.outbox.gone(last)
 
     def states(self) -> list[StreamState]:
         """Every stream's state."""
         return [feed.state(self._node) for feed in self._feeds.values()] + [
             self._member_state(member) for member in self._members.values()
         ]
+
+    def find(self, id: str) -> Stream | None:
+        """A camera's or a member's stream."""
+        if (feed := self._feeds.get(id)) is not None:
+            return feed.stream
+        return None if (member := self._members.get(id)) is None else member.stream
 
     @property
     def feeds(self) -> list[Feed]:
@@ -161,13 +186,14 @@ class Streams:
         else:
             raise _unknown(id)
         if not relay:
-            self._need_room(offer.owner)
+            self.need_room(offer.owner)
         answer = await self._peers.whep(
             stream,
             offer.sdp,
             owner=offer.owner,
             label=offer.label,
             zone=offer.zone,
+            width=offer.width,
             on_end=self._ended(id, offer.owner),
         )
         return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
@@ -194,14 +220,16 @@ class Streams:
         if (feed := self._feeds.get(id)) is not None:
             if offer.owner.startswith(LEG_OWNER):
                 return await self.legs.land(feed.stream, feed.config, offer)
-            raise Conflict("stream.is_camera", "a camera is pulled, not published")
-        self._need_room(offer.owner)
+            if feed.config.kind != "leg":
+                raise Conflict("stream.is_camera", "a camera is pulled, not published")
+        self.need_room(offer.owner)
         member = self._members.get(id)
         fresh = member is None
         if member is None:
             if len(self._members) >= MAX_MEMBERS:
                 raise TooMany("relay.full", f"this relay takes {MAX_MEMBERS} publishers")
-            stream = Stream(id, clock=self._clock, on_change=lambda: self._changed(id))
+            offer_of(offer.sdp)  # before anything is taken down
+            stream = await self._from_leg(id) or Stream(id, clock=self._clock, on_change=lambda: self._changed(id))
             member = self._members[id] = Member(stream, since=self._clock())
         try:
             answer = await self._peers.whip(
@@ -222,7 +250,19 @@ class Streams:
         self._changed(id)
         return AnswerOut(sdp=answer.sdp, session=answer.session_id)
 
-    def _need_room(self, owner: str) -> None:
+    async def _from_leg(self, id: str) -> Stream | None:
+        """A member whom we had by a leg comes to us: its viewers here stay, on the same stream."""
+        feed = self._feeds.pop(id, None)
+        if feed is None:
+            return None
+        feed.given_away = True
+        task = self._tasks.pop(id)
+        task.cancel()
+        await asyncio.wait([task])
+        self.legs.forget(id)
+        return feed.stream
+
+    def need_room(self, owner: str) -> None:
         """Nobody takes the places of all others. Raises TooMany ``relay.full``."""
         if sum(session.owner == owner for session in self._peers.sessions) >= MAX_SESSIONS_OF_ONE:
             raise TooMany("relay.full", f"one sign-in has at most {MAX_SESSIONS_OF_ONE} sessions on a relay")
@@ -233,16 +273,45 @@ class Streams:
             raise _unknown(id)
         return self.outlets.open(feed.stream, owner)
 
+    def patch(self, session: str, fragment: FragmentIn) -> FragmentOut:
+        """Trickle, or begin ICE anew. Raises NotFound ``session.unknown``, Invalid ``sdp.invalid``."""
+        if not any(each.id == session and each.owner == fragment.owner for each in self._peers.sessions):
+            raise NotFound("session.unknown", "there is no such session")
+        return FragmentOut(sdp=self._peers.patch(session, fragment.sdp))
+
+    def stream(self, id: str) -> Stream:
+        """A stream by its id, camera or member. Raises NotFound ``stream.unknown``."""
+        if (found := self.find(id)) is None:
+            raise _unknown(id)
+        return found
+
+    @property
+    def need_talks(self) -> Talks:
+        """The talks. Raises Unavailable ``gb28181.none``."""
+        if self.talks is None:
+            raise Unavailable("gb28181.none", "this relay carries no talks")
+        return self.talks
+
+    @property
+    def need_ps(self) -> PsOuts:
+        """What goes to platforms above us. Raises Unavailable ``gb28181.none``."""
+        if self.ps is None:
+            raise Unavailable("gb28181.none", "this relay sends nothing to platforms")
+        return self.ps
+
     async def end_session(self, session: str) -> None:
         """Raises NotFound ``session.unknown``."""
-        if self.outlets.close(session, "deleted"):
+        if self.outlets.close(session, "deleted") or (self.ps is not None and self.ps.close(session, "deleted")):
             return
         if not await self._peers.end(session, "deleted"):
             raise NotFound("session.unknown", "there is no such session")
 
     async def end_owner(self, owner: str) -> int:
         """End everything of a person; returns how many sessions there were."""
-        return self.outlets.close_owner(owner) + await self._peers.end_owner(owner)
+        count = self.outlets.close_owner(owner) + await self._peers.end_owner(owner)
+        if self.ps is not None:
+            count += self.ps.close_owner(owner)
+        return count + (await self.talks.close_owner(owner) if self.talks is not None else 0)
 
     # what happens -----------------------------------------------------------------------------------
 
@@ -264,6 +333,10 @@ class Streams:
                     self.outbox.gone(StreamState(stream=id, node=self._node, state="idle", since=self._clock()))
 
         return ended
+
+    def report_end(self, id: str, session: str, owner: str, reason: str) -> None:
+        """Something that left this relay is over."""
+        self._report(id, session, owner, "ended", reason)
 
     def _report(self, id: str, session: str, owner: str, what: str, reason: str) -> None:
         if self.outbox is not None:

@@ -23,7 +23,9 @@ from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed, Tap
+from hub.media.node.fence import Fence
 from hub.media.node.gb import GbMedia
+from hub.media.node.gb_out import PsOuts, Talks
 from hub.media.node.http import Routes
 from hub.media.node.legs import Legs
 from hub.media.node.load import Load
@@ -123,6 +125,9 @@ class _Relay:
             group=group,
             legs=self._legs,
         )
+        streams = self.streams
+        streams.talks = Talks(self._gb, streams.stream, group, streams.report_end)
+        streams.ps = PsOuts(self._gb, streams.stream, streams.report_end)
         self.outbox = self.streams.outbox = Outbox(redis, self.streams.states)
 
     async def serve(self, token: str, on_ready: Callable[[NodeInfo], None]) -> None:
@@ -133,6 +138,7 @@ class _Relay:
                 heartbeat(self._redis, self._describe, now=self._announce_now), name="relay/heartbeat"
             )
             self._group.create_task(self.outbox.run(), name="relay/outbox")
+            self._group.create_task(Fence(self._redis, self._id, self.streams).run(), name="relay/fence")
             log.info("relay.ready", node=self._id, udp_port=self._peers.port, internal=self._base)
             on_ready(self._describe())
             await asyncio.Event().wait()

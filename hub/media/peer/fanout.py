@@ -178,7 +178,11 @@ class Fanout:
         if packet.vp8 is None:
             return
         if segment.picture and (picture := segment.picture_of(packet)) >= 0:
-            struct.pack_into("!H", self._buffer, i * STRIDE + start + packet.vp8.picture_at, 0x8000 | picture)
+            at = i * STRIDE + start + packet.vp8.picture_at
+            if packet.vp8.narrow:
+                self._bytes[at] = picture
+            else:
+                struct.pack_into("!H", self._buffer, at, 0x8000 | picture)
         if segment.base and (base := segment.base_of(packet)) >= 0:
             self._bytes[i * STRIDE + start + packet.vp8.base_at] = base
 

@@ -283,7 +283,8 @@ class Viewers:
         """Begin with packet ``start``; cached frames end at the newest one's own timestamp, drawn together."""
         floor = self._floors[sender.aim]
         track, newest, key = floor.track, floor.track.get(floor.released), floor.track.get(start)
-        seen, moved = sender.seen, sender.seen is not None and sender.aim != sender.layer
+        seen = sender.seen
+        moved = seen is not None and (sender.aim != sender.layer or not sender.numbering.plain)
         if squeeze and newest is not None:
             spacing = SQUEEZED_MS * track.rate // 1000
             sender.numbering.begin(

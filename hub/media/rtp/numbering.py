@@ -22,7 +22,7 @@ class Segment:
     """From outgoing number ``first`` on, packet ``n`` of a layer carries number ``n + delta``.
 
     Frames up to ``anchor_frame`` have their timestamps drawn together, ``spacing`` apart and ending at ``anchor``.
-    The others are ``shift`` later than their layer says; VP8 picture ids are ``picture`` higher (15 bit),
+    The others are ``shift`` later than their layer says; VP8 picture ids are ``picture`` higher (15 or 7 bit),
     TL0PICIDX ``base`` (8 bit).
     """
 
@@ -53,7 +53,7 @@ class Segment:
         """Picture id as it leaves, -1 when the packet has none."""
         if packet.vp8 is None or packet.vp8.picture < 0:
             return -1
-        return packet.vp8.picture + self.picture & 0x7FFF
+        return packet.vp8.picture + self.picture & (0x7F if packet.vp8.narrow else 0x7FFF)
 
     def base_of(self, packet: Packet) -> int:
         """TL0PICIDX as it leaves, -1 when the packet has none."""

@@ -10,11 +10,12 @@ class Descriptor(NamedTuple):
     key: bool  # and that frame is a key frame
     layer: int  # temporal layer, 0 when not told
     sync: bool  # may be switched up to: depends on the base layer alone
-    picture: int  # 15-bit picture id; -1 without one or with one of 7 bits, which nobody sends any more
+    picture: int  # picture id, -1 without one
     picture_at: int
     base: int  # TL0PICIDX
     base_at: int
     at: int  # of the VP8 payload header
+    narrow: bool = False  # the picture id has 7 bits, not 15
 
 
 PLAIN = Descriptor(False, False, 0, False, -1, -1, -1, -1, 1)
@@ -25,16 +26,15 @@ def describe(payload: bytes) -> Descriptor:
     if not payload:
         return PLAIN
     begins = bool(payload[0] & 0x10) and not payload[0] & 0x07
-    at, layer, sync = 1, 0, False
+    at, layer, sync, narrow = 1, 0, False, False
     picture = picture_at = base = base_at = -1
     try:
         if payload[0] & 0x80:  # X: extension byte
             flags, at = payload[1], 2
             if flags & 0x80:  # I: picture id, 7 or 15 bits
-                if payload[at] & 0x80:
-                    picture, picture_at = int.from_bytes(payload[at : at + 2], "big") & 0x7FFF, at
-                    at += 1
-                at += 1
+                picture_at, narrow = at, not payload[at] & 0x80
+                picture = payload[at] if narrow else int.from_bytes(payload[at : at + 2], "big") & 0x7FFF
+                at += 1 if narrow else 2
             if flags & 0x40:  # L: TL0PICIDX
                 base, base_at = payload[at], at
                 at += 1
@@ -45,7 +45,7 @@ def describe(payload: bytes) -> Descriptor:
         key = begins and not payload[at] & 0x01
     except IndexError:
         return PLAIN
-    return Descriptor(begins, key, layer, sync, picture, picture_at, base, base_at, at)
+    return Descriptor(begins, key, layer, sync, picture, picture_at, base, base_at, at, narrow)
 
 
 def begins_keyframe(payload: bytes) -> bool:

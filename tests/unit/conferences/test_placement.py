@@ -3,7 +3,7 @@
 from collections import Counter
 
 from hub.bus.relay_wire import NodeInfo, StreamState
-from hub.services.placements import choose
+from hub.services.placing import choose
 from hub.services.states import STALE_MS, StreamBook
 
 

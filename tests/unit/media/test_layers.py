@@ -90,6 +90,18 @@ def test_a_descriptor_is_read_and_a_key_frame_tells_its_size() -> None:
     assert vp8.size(frame(1, 1, 0, key=True)) == (320, 240)
 
 
+def test_a_picture_id_of_seven_bits_is_read_and_goes_round_within_them() -> None:
+    """RFC 7741 §4.2: M is 0, so the id is one byte."""
+    head = bytes((0x90, 0xE0, 0x7D, 200, 2 << 6))
+    found = vp8.describe(head + b"\x11" + bytes(9))
+    assert (found.picture, found.picture_at, found.base, found.base_at, found.at) == (0x7D, 2, 200, 3, 5)
+    assert found.narrow
+    numbering = Numbering(1)
+    segment = numbering.begin(0, picture=(0x7E - 3) & 0x7FFF)
+    for picture, out in ((3, 0x7E), (4, 0x7F), (5, 0), (6, 1)):
+        assert segment.picture_of(packet(bytes((0x90, 0x80, picture)) + b"\x11" + bytes(9))) == out
+
+
 @given(st.binary(max_size=20))
 def test_no_payload_breaks_the_reading(payload: bytes) -> None:
     vp8.describe(payload)

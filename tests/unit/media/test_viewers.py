@@ -225,3 +225,101 @@ def test_who_joins_while_a_key_frame_leaves_gets_each_packet_once() -> None:
     start = house.track.gop_start()
     assert start is not None
     assert len(late.order) == house.track.head - start + 1
+
+
+def test_a_publisher_with_picture_ids_of_seven_bits_changes_layers_without_a_gap_in_them() -> None:
+    house = House("vp8")
+    count = [120, 40]  # the first is about to go round
+
+    def frame(layer: int, *, key: bool = False) -> None:
+        i = count[layer]
+        count[layer] += 1
+        house.now += 16
+        head = bytes((0x90, 0x80, i & 0x7F, 0x10 if key else 0x11))
+        packet = RtpPacket(True, 96, i, i * 3_000, layer + 1, head + bytes(300))
+        house.give(house.tracks[layer].append_rtp([packet], house.now))
+
+    frame(0, key=True)
+    frame(1, key=True)
+    keys = house.join(10)
+    sender = house.senders[0][0]
+    for i in range(20):
+        frame(0)
+        frame(1, key=i == 15)
+        if i == 12:
+            sender.aim = 1
+    assert (sender.layer, sender.phase) == (1, Phase.LIVE)
+    seen = [plain[14] for plain in keys.order]
+    assert seen == [(120 + i) & 0x7F for i in range(len(seen))]  # one byte, no bit of the next touched
+    assert {plain[15] for plain in keys.order} == {0x10, 0x11}
+    assert numbers(keys) == list(range(10, 10 + len(seen)))
+
+
+def test_an_h264_publisher_of_layers_is_switched_at_key_frames_with_its_own_times_and_no_gap() -> None:
+    """Simulcast of H.264 (rid): each layer has its parameter sets, numbers and time line; a viewer sees one of each."""
+    house = House()
+    count, seqs = [0, 0], [65_530, 7]
+
+    def frame(layer: int, *, key: bool = False, parts: int = 2) -> None:
+        i = count[layer]
+        count[layer] += 1
+        house.now += 20
+        payloads = [bytes((0x78, 0, 5, 0x67, 0x42, 0xE0, 0x1F, layer, 0, 2, 0x68, 0xCE))] if key else []  # STAP-A
+        kind = 5 if key else 1
+        for part in range(parts):  # FU-A
+            ends = 0x80 if part == 0 else 0x40 if part == parts - 1 else 0
+            payloads.append(bytes((0x7C, ends | kind, layer, i & 0xFF)) + bytes(400 + 400 * layer))
+        packets = []
+        for part, payload in enumerate(payloads):
+            marker = part == len(payloads) - 1
+            stamp = i * 3_000 + layer * 123_456
+            packets.append(RtpPacket(marker, 96, seqs[layer] & 0xFFFF, stamp, layer + 1, payload))
+            seqs[layer] += 1
+        house.give(house.tracks[layer].append_rtp(packets, house.now))
+
+    frame(0, key=True)
+    frame(1, key=True)
+    keys = house.join(65_500, kind="transport")
+    sender = house.senders[0][0]
+    switches = {20: 1, 45: 0, 70: 1}
+    for i in range(90):
+        if i in switches:
+            sender.aim = switches[i]
+        frame(0, key=i % 15 == 14, parts=2 + i % 3)
+        frame(1, key=i % 15 == 7, parts=3)
+    assert (sender.layer, sender.phase) == (1, Phase.LIVE)
+    assert numbers(keys) == [(65_500 + i) & 0xFFFF for i in range(len(keys.order))]
+    head = 12 + len(sender.layout.block)
+    before, layer = None, 0
+    for plain in keys.order:
+        kind, key = plain[head] & 0x1F, plain[head] & 0x1F == 24
+        said = plain[head + 7] if key else plain[head + 2]
+        assert said == layer or (key and kind == 24)  # another layer begins with its parameter sets
+        layer = said
+        stamp = struct.unpack_from("!I", plain, 4)[0]
+        assert before is None or (stamp - before & 0xFFFFFFFF) < 90_000
+        before = stamp
+    changes = [a != b for a, b in itertools.pairwise(p[head + 2] for p in keys.order if p[head] & 0x1F == 28)]
+    assert sum(changes) == 3
+    house.everything_again(sender)
+
+
+def test_who_looks_again_at_a_layer_that_was_put_later_sees_no_time_go_back() -> None:
+    publisher = Vp8()
+    house = publisher.house
+    for layer in (0, 1):
+        publisher.frame(layer, key=True)
+    keys = house.join(1)
+    sender = house.senders[0][0]
+    sender.aim = 1
+    publisher.frame(0)
+    publisher.frame(1, key=True)  # this layer's time lies behind the other's, so it was put later
+    assert (sender.layer, sender.numbering.plain) == (1, False)
+    house.viewers.pause(sender)
+    house.viewers.resume(sender, house.now)
+    publisher.frame(1, key=True)
+    assert sender.phase is Phase.LIVE
+    seen = stamps(keys)
+    assert len(seen) == 4
+    assert all(0 < (b - a) & 0xFFFFFFFF < 90_000 for a, b in itertools.pairwise(seen))
+    assert pictures(keys) == list(range(pictures(keys)[0], pictures(keys)[0] + 4))

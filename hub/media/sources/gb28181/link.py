@@ -9,12 +9,12 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from hub.bus.gateway_wire import MediaMode
 from hub.domain.source_url import refuse_address
+from hub.media.peer.ports import Ports, UdpPort, host_of
 from hub.media.sources.errors import SourceError
-from hub.media.sources.gb28181.ports import Ports, UdpPort, host_of
 from hub.media.sources.gb28181.receiver import GbReceiver
 from signaling.gb28181.framing import Deframer
 
@@ -169,8 +169,7 @@ class _Connection(asyncio.Protocol):
         self._admitted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's are of no common class
         self._admitted = self._link.connected(self)
         if not self._admitted:
             transport.abort()

@@ -72,6 +72,13 @@ class UdpPort:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._readable)
 
+    def send(self, data: bytes, remote: tuple[str, int]) -> bool:
+        """One datagram; False where it found no room, or no way."""
+        try:
+            return self._sock is not None and self._sock.sendto(data, remote) == len(data)
+        except (OSError, OverflowError):
+            return False
+
     def close(self) -> None:
         """Give the port back. May be called twice."""
         if self._sock is not None:

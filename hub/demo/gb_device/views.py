@@ -1,0 +1,138 @@
+"""What a simulated camera sees: a short loop of one scene, encoded once for every place that the head can look at.
+
+So PTZ shows: zoomed in, pan chooses one of five columns and tilt one of three rows. All cameras share the loops.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import cv2
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+from av.video.codeccontext import VideoCodecContext
+
+from hub.demo import scenes
+from hub.demo.cameras_list import CAMERAS
+from hub.demo.gb_device.camera import TILT, Position
+from hub.demo.scene_parts import Picture
+
+FPS: Final = 25
+GOP: Final = 25
+COLUMNS, ROWS = 5, 3
+ZOOMED: Final = 1.5  # from here on a crop is shown
+SOUND_BYTES: Final = 8_000 // FPS  # G.711A that belongs to one picture
+_X264: Final = {
+    "preset": "ultrafast", "profile": "baseline", "crf": "28",
+    "x264-params": "scenecut=0:bframes=0:ref=1:repeat-headers=1:aud=1:threads=1",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture, Annex B."""
+
+    data: bytes
+    key: bool
+
+
+@dataclass(frozen=True)
+class Film:
+    """Loops of equal length with key frames at equal places; the first is the whole scene."""
+
+    views: tuple[tuple[Shot, ...], ...]
+    fps: int = FPS
+
+    @property
+    def pictures(self) -> int:
+        """Of one loop."""
+        return len(self.views[0])
+
+    def view_of(self, place: Position) -> int:
+        """Which loop shows what the head looks at."""
+        if len(self.views) == 1 or place.zoom < ZOOMED:
+            return 0
+        column = min(COLUMNS - 1, int(place.pan / 360 * COLUMNS))
+        row = min(ROWS - 1, int((TILT[1] - place.tilt) / (TILT[1] - TILT[0]) * ROWS))
+        return 1 + row * COLUMNS + column
+
+    def key_before(self, index: int) -> int:
+        """The nearest key frame of a loop at or before this picture."""
+        loop = self.views[0]
+        index %= len(loop)
+        return next((at for at in range(index, -1, -1) if loop[at].key), 0)
+
+
+def scene_film(seconds: int = 2, size: tuple[int, int] = (640, 360), camera: int = 0) -> Film:
+    """Loops of a demo scene; costs about three seconds of CPU. Deterministic but for the encoder's version."""
+    renderer = scenes.Renderer(CAMERAS[camera % len(CAMERAS)])
+    frames = [renderer.frame(index) for index in range(seconds * FPS)]
+    places = [None, *((column, row) for row in range(ROWS) for column in range(COLUMNS))]
+    return Film(tuple(_encoded((_fitted(frame, place, size) for frame in frames), size) for place in places))
+
+
+def small_film(seconds: int = 2, size: tuple[int, int] = (192, 108)) -> Film:
+    """One small loop of moving stripes: for loads and tests; costs a tenth of a second."""
+    width, height = size
+    across = np.arange(width)[None, :] + np.arange(height)[:, None]
+    frames = (
+        np.repeat(((across * 3 + index * 5) % 256).astype(np.uint8)[:, :, None], 3, axis=2)
+        for index in range(seconds * FPS)
+    )
+    return Film((_encoded(frames, size),))
+
+
+def file_film(path: Path) -> Film:
+    """A demo camera's film as one loop. Raises Unavailable ``demo.scene_invalid``, OSError."""
+    shots = []
+    for unit in scenes.access_units(path):
+        kinds = {part[0] & 0x1F for part in unit.split(b"\0\0\1")[1:] if part}
+        shots.append(Shot(unit, 5 in kinds))
+    first = next((at for at, shot in enumerate(shots) if shot.key), 0)
+    return Film((tuple(shots[first:] + shots[:first]),))
+
+
+def _fitted(frame: Picture, place: tuple[int, int] | None, size: tuple[int, int]) -> Picture:
+    if place is None:
+        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = frame.shape[:2]
+    x, y = place[0] * (width // 2) // (COLUMNS - 1), place[1] * (height // 2) // (ROWS - 1)
+    cut = np.ascontiguousarray(frame[y : y + height // 2, x : x + width // 2])
+    cut = np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)
+    cv2.putText(cut, f"PTZ {place[0] + 1}-{place[1] + 1}", (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 255, 255), 2)
+    return cut
+
+
+def _encoded(frames: Iterable[Picture], size: tuple[int, int]) -> tuple[Shot, ...]:
+    codec = av.CodecContext.create("libx264", "w")
+    assert isinstance(codec, VideoCodecContext)
+    codec.width, codec.height, codec.pix_fmt = *size, "yuv420p"
+    codec.framerate, codec.time_base = Fraction(FPS), Fraction(1, FPS)
+    codec.options = {**_X264, "x264-params": f"{_X264['x264-params']}:keyint={GOP}:min-keyint={GOP}"}
+    shots = []
+    for index, picture in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = index, Fraction(1, FPS)
+        shots += [Shot(bytes(packet), packet.is_keyframe) for packet in codec.encode(frame)]
+    shots += [Shot(bytes(packet), packet.is_keyframe) for packet in codec.encode(None)]
+    return tuple(shots)
+
+
+def tone(frequency: float = 440.0, seconds: int = 1) -> bytes:
+    """A tone as G.711A, 8,000 bytes a second."""
+    codec = av.CodecContext.create("pcm_alaw", "w")
+    assert isinstance(codec, AudioCodecContext)
+    codec.sample_rate, codec.layout, codec.format = 8_000, "mono", "s16"
+    samples = np.sin(np.arange(8_000 * seconds) * 2 * np.pi * frequency / 8_000) * 6_000
+    frame = av.AudioFrame.from_ndarray(samples.astype(np.int16)[None, :], format="s16", layout="mono")
+    frame.sample_rate = 8_000
+    return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
+
+
+def sound_at(index: int, sound: bytes) -> bytes:
+    """The piece of a looped sound that belongs to a picture."""
+    at = index * SOUND_BYTES % max(1, len(sound) - SOUND_BYTES + 1)
+    return sound[at : at + SOUND_BYTES]

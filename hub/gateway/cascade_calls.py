@@ -1,0 +1,213 @@
+"""A platform above us calls a shared camera: the api finds the relay, the relay sends, we answer (GB/T 28181-2016 9.2).
+
+The relay's HTTP answer lives as long as the call: closing it ends the sending, its end sends BYE upwards.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from hub.bus.gateway_wire import CascadeInvite, CascadeMedia, ControlIn, MediaMode
+from hub.bus.relay_lines import RelayLines
+from hub.bus.relay_wire import PsIn, PsOut
+from hub.domain.clock import Clock
+from hub.domain.errors import HubError, Unavailable
+from hub.gateway.calls import Calls
+from hub.gateway.reports import Reports
+from signaling.gb28181 import invite, mansrtsp
+from signaling.gb28181.errors import GbError
+from signaling.sip.layer import ServerTransaction
+from signaling.transport.sip import Call, SipNode
+
+if TYPE_CHECKING:
+    from hub.gateway.cascade import Upper
+
+log: Final = structlog.get_logger(__name__)
+
+MEDIA_S: Final = 15.0  # the api opens the camera; playback has to be found
+MAX_CALLS: Final = 512
+BUSY: Final = {"camera.unknown": 404, "relay.none": 503, "relay.full": 486}
+
+
+@dataclass
+class _Asked:
+    upper: str
+    media: "asyncio.Future[CascadeMedia]"
+
+
+class CascadeCalls:
+    """One per gateway."""
+
+    def __init__(self, node: SipNode, calls: Calls, reports: Reports, token: str, clock: Clock) -> None:
+        self._node = node
+        self._calls = calls
+        self._reports = reports
+        self._relays = RelayLines(token)
+        self._clock = clock
+        self._asked: dict[str, _Asked] = {}
+        self._running: dict[str, str] = {}  # Call-ID -> upper
+        self.gateway = ""  # our node id
+
+    def by_upper(self) -> Counter[str]:
+        """How many calls each platform has."""
+        return Counter(self._running.values())
+
+    def media(self, call: str, media: CascadeMedia) -> None:
+        """What the api found."""
+        asked = self._asked.get(call)
+        if asked is not None and not asked.media.done():
+            asked.media.set_result(media)
+
+    async def invited(self, upper: "Upper", tx: ServerTransaction) -> None:
+        """One INVITE, from the question to the end of the call."""
+        if len(self._running) + len(self._asked) >= MAX_CALLS:
+            tx.respond(486)
+            return
+        shared = upper.channels.get(_called(tx))
+        if shared is None:
+            tx.respond(404)
+            return
+        try:
+            offer = invite.parse(tx.request.body)
+        except GbError as error:
+            log.info("upper.sdp", upper=upper.config.id, error=str(error))
+            tx.respond(488)
+            return
+        if offer.kind != "video" or offer.purpose == "talk":
+            tx.respond(488)
+            return
+        tx.respond(100)
+        cancelled = asyncio.Event()
+        tx.on_cancel = lambda _: cancelled.set()
+        question = CascadeInvite(
+            node=self.gateway,
+            call=tx.request.call_id[:200],
+            upper=upper.config.id,
+            camera=shared.camera,
+            purpose="playback" if offer.purpose in ("playback", "download") else "play",
+            start_s=offer.start_s,
+            end_s=offer.end_s,
+            at=self._clock(),
+        )
+        media = await self._find(question)
+        if cancelled.is_set() or tx.answered:
+            return
+        if media.relay is None or media.stream is None:
+            tx.respond(BUSY.get(media.error or "", 480))
+            return
+        await self._send(upper, tx, offer, media)
+
+    async def _find(self, question: CascadeInvite) -> CascadeMedia:
+        asked = _Asked(question.upper, asyncio.get_running_loop().create_future())
+        self._asked[question.call] = asked
+        self._reports.tell(question)
+        try:
+            async with asyncio.timeout(MEDIA_S):
+                return await asked.media
+        except TimeoutError:
+            return CascadeMedia(error="relay.none")
+        finally:
+            self._asked.pop(question.call, None)
+
+    async def _send(self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, media: CascadeMedia) -> None:
+        assert media.relay is not None
+        assert media.stream is not None
+        mode: MediaMode = "udp"
+        if offer.tcp:  # as we see it: they listen, so we dial
+            mode = "tcp_passive" if offer.setup == "active" else "tcp_active"
+        wish = PsIn(
+            host=offer.host,
+            port=offer.port,
+            mode=mode,
+            ssrc=offer.ssrc or 0,
+            payload_type=offer.payloads[0].number if offer.payloads else 96,
+            owner=f"gb-{upper.config.id}",
+        )
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                sending = await stack.enter_async_context(self._relays.open(media.relay, media.stream, wish))
+                if tx.answered:
+                    return  # cancelled meanwhile
+                call = self._answer(upper, tx, offer, mode, sending.first)
+                self._running[call.id] = upper.config.id
+                call.on_request = lambda request: self._inside(request, media.stream or "")
+                ended = asyncio.create_task(call.wait_ended(), name=f"upper/call/{call.id}")
+                over = asyncio.create_task(sending.ended(), name=f"upper/media/{call.id}")
+                try:
+                    await asyncio.wait({ended, over}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    self._running.pop(call.id, None)
+                    for task in (ended, over):
+                        task.cancel()
+                    call.hang_up()
+        except HubError as error:
+            log.info("upper.no_media", upper=upper.config.id, error=error.id)
+            if not tx.answered:
+                tx.respond(BUSY.get(error.id, 480))
+
+    def _answer(
+        self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, mode: MediaMode, sending: PsOut
+    ) -> Call:
+        answer = invite.Media(
+            owner=upper.config.local_id,
+            host=sending.host,
+            port=sending.port,
+            purpose=offer.purpose,
+            tcp=offer.tcp,
+            setup={"udp": "", "tcp_passive": "passive", "tcp_active": "active"}[mode],  # type: ignore[arg-type] # literals
+            direction="sendonly",
+            payloads=(offer.payloads[0] if offer.payloads else invite.PS,),
+            ssrc=offer.ssrc,
+            start_s=offer.start_s,
+            end_s=offer.end_s,
+        )
+        return self._node.answer(tx, body=invite.write(answer), headers=[("Contact", upper.me.contact)])
+
+    def _inside(self, tx: ServerTransaction, stream: str) -> "asyncio.Future[None] | None":
+        """INFO of a playback goes on to the call below."""
+        if tx.method != "INFO":
+            tx.respond(200 if tx.method in ("MESSAGE", "UPDATE", "OPTIONS") else 488)
+            return None
+        running = self._calls.of_owner(stream)
+        try:
+            steer = mansrtsp.parse(tx.request.body)
+        except GbError:
+            tx.respond(400)
+            return None
+        if running is None or steer.action == "teardown":
+            tx.respond(200)
+            return None
+        return asyncio.ensure_future(self._steer(tx, running.call.id, steer))
+
+    async def _steer(self, tx: ServerTransaction, call: str, steer: mansrtsp.Steer) -> None:
+        wishes: list[ControlIn] = []
+        if steer.action == "pause":
+            wishes.append(ControlIn(action="pause"))
+        if steer.seek_s is not None:
+            wishes.append(ControlIn(action="seek", seek_s=steer.seek_s))
+        if steer.scale is not None:
+            wishes.append(ControlIn(action="speed", speed=min(max(steer.scale, 0.125), 16)))
+        try:
+            for wish in wishes or [ControlIn(action="play")]:
+                await self._calls.control(call, wish)
+        except Unavailable:
+            tx.respond(480)
+            return
+        except HubError:
+            tx.respond(481)
+            return
+        tx.respond(200, body=mansrtsp.write_answer(steer.cseq), content_type=mansrtsp.CONTENT_TYPE)
+
+
+def _called(tx: ServerTransaction) -> str:
+    """Whose picture is wanted: the Request-URI; some write it into the Subject alone."""
+    try:
+        user = tx.request.target.user or ""
+    except ValueError:
+        user = ""
+    subject = invite.parse_subject(tx.request.headers.get("Subject") or "")
+    return user or (subject[0] if subject else "")

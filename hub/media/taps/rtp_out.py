@@ -1,0 +1,137 @@
+"""RTP packets to one device or platform: over UDP, or over TCP that either side opened. Nothing here waits for a peer
+that takes nothing: what finds no room is dropped and counted."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Sequence
+from typing import Final, cast
+
+from hub.bus.gateway_wire import MediaMode
+from hub.domain.errors import Invalid, Unavailable
+from hub.domain.source_url import refuse_address
+from hub.media.peer.ports import Ports
+from signaling.gb28181.framing import frame
+
+CONNECT_S: Final = 8.0
+PAUSE_S: Final = 0.4
+MAX_BUFFER: Final = 2 * 2**20  # bytes that wait for a slow TCP peer
+
+
+class RtpOut:
+    """One way out. ``port`` is ours, told to the other side; ``ended`` is set when a TCP connection is over."""
+
+    def __init__(self, mode: MediaMode, ports: Ports, *, framed: bool = True) -> None:
+        """Raises TooMany ``gb28181.no_port``."""
+        self.mode = mode
+        self.port = 0
+        self.framed = framed
+        self.sent = 0
+        self.dropped = 0
+        self.ended = asyncio.Event()
+        self._remote: tuple[str, int] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._connected = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._listener = ports.tcp() if mode == "tcp_passive" else None
+        self._udp = ports.udp(lambda data, name: None) if mode == "udp" else None
+        if self._listener is not None:
+            self.port = self._listener.getsockname()[1]
+        elif self._udp is not None:
+            self.port = self._udp.port
+
+    async def listen(self) -> None:
+        """Take the connection, where it is the other side that dials."""
+        if self._listener is not None:
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(lambda: _Peer(self), sock=self._listener)
+
+    async def connect(self, host: str, port: int) -> None:
+        """Know the other side, and where it is TCP wait for it.
+
+        Raises Invalid ``gb28181.address_refused``, Unavailable ``gb28181.dial_failed``, ``gb28181.no_connection``.
+        """
+        try:
+            why = refuse_address(ipaddress.ip_address(host))
+        except ValueError:
+            why = "that is no address"
+        if self.mode != "tcp_passive" and (why is not None or not port):
+            raise Invalid("gb28181.address_refused", f"{host}:{port}: {why or 'no port'}")
+        self._remote = (host, port)
+        if self.mode == "udp":
+            self._connected.set()
+            return
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await (self._connected.wait() if self.mode == "tcp_passive" else self._dial(host, port))
+        except TimeoutError:
+            id = "gb28181.no_connection" if self.mode == "tcp_passive" else "gb28181.dial_failed"
+            raise Unavailable(id, f"no connection with {host}:{port}") from None
+
+    async def _dial(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(OSError):
+                await loop.create_connection(lambda: _Peer(self), host, port)
+                return
+            await asyncio.sleep(PAUSE_S)
+
+    def send(self, packets: Sequence[bytes]) -> bool:
+        """Packets that belong together, or none of them; False where they found no room."""
+        if self._udp is not None and self._remote is not None:
+            for packet in packets:
+                if not self._udp.send(packet, self._remote):
+                    self.dropped += 1
+                    return False
+                self.sent += 1
+            return True
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > MAX_BUFFER:
+            self.dropped += len(packets)
+            return False
+        transport.write(b"".join(map(frame, packets) if self.framed else packets))
+        self.sent += len(packets)
+        return True
+
+    def close(self) -> None:
+        """Let go of everything. May be called twice."""
+        if self._udp is not None:
+            self._udp.close()
+        if self._server is not None:
+            self._server.close()
+        elif self._listener is not None:
+            self._listener.close()
+        if self._transport is not None:
+            self._transport.abort()
+        self.ended.set()
+
+    # the connection ---------------------------------------------------------------------------------
+
+    def came(self, transport: asyncio.Transport) -> bool:
+        """The first connection is the one."""
+        if self._transport is not None:
+            return False
+        self._transport = transport
+        with contextlib.suppress(OSError, AttributeError):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connected.set()
+        return True
+
+
+class _Peer(asyncio.Protocol):
+    """The other side's end. What it says is not looked at."""
+
+    def __init__(self, out: RtpOut) -> None:
+        self._out = out
+        self._mine = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        made = cast(asyncio.Transport, transport)
+        self._mine = self._out.came(made)
+        if not self._mine:
+            made.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._mine:
+            self._out.ended.set()
