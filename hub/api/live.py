@@ -81,7 +81,7 @@ def make_live(ctx: Context, *, token: str, node: str) -> Live:
     book_of_gateways = GatewayBook(ctx, Gateways(token))
     book = StreamBook(ctx.clock)
     presence = Presence(node, ctx.clock)
-    placements = Placements(ctx, relays, book)
+    placements = Placements(ctx, relays, book, book_of_gateways)
     media = Media(ctx, placements, relays)
     return Live(
         states=book,

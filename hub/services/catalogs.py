@@ -24,6 +24,7 @@ from hub.domain.ids import UnitId, new_id
 from hub.services.access import SYSTEM
 from hub.services.context import Context
 from hub.services.gateways import GatewayBook
+from hub.services.stream_config import gb_url
 from hub.store import devices as store
 from hub.store.outbox import record
 from hub.store.tables import CameraRow, UnitRow
@@ -153,7 +154,7 @@ async def _camera(ctx: Context, db: AsyncSession, device: DeviceRow, channel: Ch
         name=name,
         name_en="",
         unit=device.unit,
-        url=f"gb28181://{device.id}/{channel.id}",
+        url=gb_url(device.id, channel.id, media=device.media),
         device=device.id,
         channel=channel.id,
         ptz=channel.ptz,

@@ -16,6 +16,7 @@ from hub.domain.units import UnitTree
 from hub.services.access import ALL, may_see_unit, need_unit, reach, require
 from hub.services.context import Actor, Context
 from hub.services.gateways import GatewayBook
+from hub.services.stream_config import gb_url
 from hub.services.units import tree
 from hub.store import devices as store
 from hub.store.outbox import record
@@ -180,6 +181,9 @@ async def change_device(
             await _need_own_unit(ctx, db, actor, unit)
             for camera in await store.cameras_of(db, device):
                 camera.unit = unit
+        if (media := given.get("media")) is not None:
+            for camera in await store.cameras_of(db, device):
+                camera.url = gb_url(device, camera.channel or "", media=media)
         if changed := _set(row, given):
             row.revision += 1
             event = DeviceChanged(by=actor.id, fields=tuple(sorted(changed)))

@@ -23,15 +23,17 @@ from hub.domain.errors import HubError, NotFound, Unavailable
 from hub.domain.ids import CameraId, StreamId
 from hub.services import placing
 from hub.services.context import Context
+from hub.services.gateways import GatewayBook
 from hub.services.states import StreamBook
+from hub.services.stream_config import config_of
 from hub.store import cameras, streams
 from hub.store import conferences as conference_store
 
 log: Final = structlog.get_logger(__name__)
 
-PICTURES_EVERY_MS: Final = 2_000
 PLACE_TTL_MS: Final = 600_000  # a place outlives its use a while; a dead relay's places are taken over at once
 LEADER_TTL_MS: Final = 5_000
+BORROWED_KEY: Final = "borrowed:{stream}"  # a stream that is no camera's: a recording, a talk
 SUSPECT_MS: Final = 6_000  # as long as a dead node's entry may stay in the registry
 EVERY_S: Final = 1.0
 LOOK_EVERY_S: Final = 0.25  # a wall of sixteen tiles asks once
@@ -45,8 +47,10 @@ MOVING_EVERY_S: Final = 0.05
 class Placements:
     """One per api process."""
 
-    def __init__(self, ctx: Context, relays: Relays, book: StreamBook) -> None:
+    def __init__(self, ctx: Context, relays: Relays, book: StreamBook, gateways: GatewayBook | None = None) -> None:
         self._ctx = ctx
+        self._gateways = gateways
+        self._gateway: str | None = None  # internal URL of the one that speaks for us, as last seen
         self._relays = relays
         self._book = book
         self._me = secrets.token_hex(8)
@@ -165,7 +169,9 @@ class Placements:
             watched = bool(await cameras.watched(db, [camera]))
         if row is None:
             raise NotFound("camera.unknown", "no such camera")
-        config = _config(row.url, watched=watched)
+        if row.device is not None:
+            await self._find_gateway()
+        config = self._config(row.url, watched=watched)
         for last in (False, True):
             node = await self.place(camera)
             try:
@@ -296,10 +302,12 @@ class Placements:
         if not led:
             await self._adopt(alive)
         await self._renew()
+        await self._find_gateway()
         await self._mend_legs()
         stale = {c for c, (_, _, config) in self._told.items() if config.pictures_every_ms and c not in watched}
-        wanted = {camera: _config(url, watched=True) for camera, url in watched.items()}
-        wanted |= {camera: _config(known[camera], watched=False) for camera in stale if camera in known}
+        stale |= {c for c, (_, _, config) in self._told.items() if config.gateway not in (None, self._gateway)}
+        wanted = {camera: self._config(known[camera], watched=False) for camera in stale if camera in known}
+        wanted |= {camera: self._config(url, watched=True) for camera, url in watched.items()}
         places = {node.id: node for node in alive}
         await self._tell_all({c: config for c, config in wanted.items() if self._is_news(c, config, places)})
 
@@ -359,10 +367,31 @@ class Placements:
                 members = {member.id for member in await conference_store.present(db)}
             for stream in carried:
                 if stream in known:
-                    told = _config(known[stream], watched=True)  # perhaps; if no rule looks, the round corrects it
+                    told = self._config(known[stream], watched=True)  # perhaps; if no rule looks, the round corrects it
                     self._told.setdefault(stream, (node.id, -1, told))
-                elif stream not in members:
+                elif stream not in members and not await self._borrowed(stream):
                     await self._relays.delete_stream(node.url, stream)
+
+    async def _find_gateway(self) -> None:
+        """Which gateway speaks for us now; the last one known while none does."""
+        if self._gateways is not None and (node := await self._gateways.node()) is not None:
+            self._gateway = node.url
+
+    def _config(self, url: str, *, watched: bool) -> StreamConfig:
+        return config_of(url, watched=watched, gateway=self._gateway)
+
+    # streams that are no camera's -------------------------------------------------------------------
+
+    async def open_url(self, stream: StreamId, url: str, *, keep_s: int) -> NodeInfo:
+        """Have a recording played as a stream of its own, for at most ``keep_s``. Raises Unavailable."""
+        await self._find_gateway()
+        node = await self.place(stream)
+        await self._redis.set(BORROWED_KEY.format(stream=stream), "1", ex=keep_s)
+        await self._relays.put_stream(node.url, stream, self._config(url, watched=False))
+        return node
+
+    async def _borrowed(self, stream: StreamId) -> bool:
+        return bool(await self._redis.exists(BORROWED_KEY.format(stream=stream)))
 
     @property
     def _redis(self) -> Redis:
@@ -373,7 +402,3 @@ class Placements:
 
 def _name(stream: StreamId) -> str:
     return f"stream:{stream}"
-
-
-def _config(url: str, *, watched: bool) -> StreamConfig:
-    return StreamConfig(url=url, pictures_every_ms=PICTURES_EVERY_MS if watched else None)

@@ -1,0 +1,37 @@
+"""A camera's address as what a relay is told."""
+
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from hub.bus.relay_wire import StreamConfig
+from hub.domain.gb_url import SCHEME
+from hub.domain.ids import GbId
+
+PICTURES_EVERY_MS: Final = 2_000
+
+
+def gb_url(device: GbId, channel: GbId, *, media: str = "auto", **query: int) -> str:
+    """The address of a channel; ``media`` says how its pictures come, ``start`` and ``end`` name a recording."""
+    given: dict[str, Any] = {**query, **({} if media == "auto" else {"media": media})}
+    return f"{SCHEME}://{device}/{channel}" + (f"?{urlencode(given)}" if given else "")
+
+
+def config_of(url: str, *, watched: bool, gateway: str | None) -> StreamConfig:
+    """What a relay is told of this address; ``gateway`` is the internal URL of the one that speaks for us."""
+    every = PICTURES_EVERY_MS if watched else None
+    if not url.startswith(f"{SCHEME}://"):
+        return StreamConfig(url=url, pictures_every_ms=every)
+    where, _, text = url.partition("?")
+    query = dict(parse_qsl(text))
+    media = query.pop("media", "auto")
+    rest = f"?{urlencode(query)}" if query else ""
+    return StreamConfig.model_validate(
+        {
+            "kind": "gb28181",
+            "url": where + rest,
+            # Without one the relay says that the gateway does not answer, and tries again.
+            "gateway": gateway or "http://127.0.0.1:9",
+            "media": media,
+            "pictures_every_ms": every,
+        }
+    )
