@@ -27,6 +27,7 @@ case $what in
   test)
     command -v chromium >/dev/null || want chromium
     [ -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ] || want fonts-wqy-microhei
+    command -v sipp >/dev/null || want sip-tester
     command -v turnserver >/dev/null || want coturn
     have_library libatomic.so.1 || want libatomic1  # the browser driver's own Node
     ;;

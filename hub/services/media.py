@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import structlog
+from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio import Redis
 
@@ -38,6 +39,7 @@ from hub.store.outbox import record
 from hub.store.tables import CameraRow
 
 log: Final = structlog.get_logger(__name__)
+MOVED: Final = Counter("sharpeyes_media_moved_total", "Sessions told to come again elsewhere", ("reason",))
 
 SESSION_KEY: Final = "media:{id}"
 PUBLISHING_KEY: Final = "publishing:{member}"
@@ -75,7 +77,6 @@ class Media:
         self._ctx = ctx
         self._placements = placements
         self._relays = relays
-        self.moved = 0  # sessions told to come again elsewhere
         self._owners: set[str] = set()  # sign-ins that opened media here: known even when Redis has forgotten
 
     # opening --------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ class Media:
         for at in range(0, len(there), MOVES_TOGETHER):
             moves = [[noted.owner, id] for id, noted in there[at : at + MOVES_TOGETHER]]
             await publish_live(self._ctx, {"moves": moves, "reason": reason})
-        self.moved += len(there)
+        MOVED.labels(reason).inc(len(there))
         return len(there)
 
     async def signed_out(self, session: str) -> None:

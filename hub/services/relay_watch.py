@@ -9,6 +9,7 @@ import functools
 from typing import Final
 
 import structlog
+from prometheus_client import Counter
 
 from hub.bus.relay_wire import NodeInfo
 from hub.bus.relays import Relays
@@ -18,6 +19,7 @@ from hub.services.placements import Placements
 
 log: Final = structlog.get_logger(__name__)
 
+LOST: Final = Counter("sharpeyes_relays_lost_total", "Relays whose connection broke, or that ended")
 LOOK_S: Final = 0.5
 PROBE_S: Final = 1.0
 
@@ -30,7 +32,6 @@ class RelayWatch:
         self._relays = relays
         self._media = media
         self._followed: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self.lost = 0
 
     async def run(self) -> None:
         """For ever."""
@@ -54,7 +55,7 @@ class RelayWatch:
         """Until the relay is gone; then say so."""
         while await self._beats(node):
             pass
-        self.lost += 1
+        LOST.inc()
         log.warning("relay.lost", relay=node.id)
         self._placements.suspect(node)
         try:

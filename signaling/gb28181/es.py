@@ -79,6 +79,7 @@ class Pictures:
         self._parts: list[bytes] = []
         self._size = 0
         self._stamps: list[_Stamp] = []
+        self._clear = 0  # bytes of the picture in work that are known to hold no slice
         self._damaged = False
         self._wants_key = True
         self._loose: list[bytes] = []  # parameter sets that came in a packet of their own
@@ -152,7 +153,7 @@ class Pictures:
         """Something is missing: the picture in work is void, and nothing can be shown until a key frame."""
         if self._parts:
             self.dropped += 1
-        self._parts, self._size, self._stamps = [], 0, []
+        self._parts, self._size, self._stamps, self._clear = [], 0, [], 0
         self._damaged = False
         self._wants_key = True
         self._loose = []
@@ -166,7 +167,7 @@ class Pictures:
 
     def _finish(self) -> list[MediaUnit]:
         data, stamps = b"".join(self._parts), self._stamps
-        self._parts, self._size, self._stamps = [], 0, []
+        self._parts, self._size, self._stamps, self._clear = [], 0, [], 0
         if self.codec is None:
             return self._hold(data, stamps)
         return self._pictures(data, stamps)
@@ -182,8 +183,9 @@ class Pictures:
         """Whether the picture in work has a slice already."""
         data = b"".join(self._parts)
         self._parts = [data]
-        if self.codec is not None and _has_slice(data, self.codec):
+        if self.codec is not None and _has_slice(data, self.codec, max(self._clear - 3, 0)):
             return True
+        self._clear = len(data)
         if len(data) > MAX_SETS:  # looked through again and again: that must not grow
             self.lose()
         return False
@@ -210,7 +212,7 @@ class Pictures:
         before, last = groups[-2][0], groups[-1][0]
         stamps = self._stamps
         mine = _stamp_of(stamps, before, last)
-        self._parts, self._size = [data[last:]], len(data) - last
+        self._parts, self._size, self._clear = [data[last:]], len(data) - last, 0
         later = [_Stamp(each.at - last, each.pts, each.time) for each in stamps if each.at > last]
         self._stamps = [_Stamp(0, mine.pts, mine.time), *later]
         return self._pictures(data[:last], [each for each in stamps if each.at < last and each is not mine])
@@ -424,9 +426,9 @@ def guess(data: bytes) -> VideoCodec | None:
     return None
 
 
-def _has_slice(data: bytes, codec: VideoCodec) -> bool:
+def _has_slice(data: bytes, codec: VideoCodec, begin: int) -> bool:
     kinds = KINDS[codec]
-    at = data.find(START)
+    at = data.find(START, begin)
     while 0 <= at < len(data) - 3:
         if kinds[data[at + 3]] >= SLICE:
             return True

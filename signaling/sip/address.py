@@ -149,7 +149,7 @@ def _uri_params(text: str) -> Params:
     return tuple((name.lower(), value if equals else None) for name, equals, value in pairs)
 
 
-_cached_uri = lru_cache(maxsize=4_096)(_parse_uri)
+_cached_uri = lru_cache(maxsize=32_768)(_parse_uri)  # a city's devices, at most 30 MB
 
 
 def parse_uri(text: str) -> Uri:
@@ -184,7 +184,8 @@ class NameAddr:
         return f"{display}<{self.uri}>{show_params(self.params)}"
 
 
-def _parse_name_addr(text: str) -> NameAddr:
+def parse_name_addr(text: str) -> NameAddr:
+    """One name-addr or addr-spec with parameters. Raises SipError."""
     text = text.strip()
     display = ""
     if text.startswith('"'):
@@ -212,14 +213,6 @@ def _parse_name_addr(text: str) -> NameAddr:
     if rest and rest[0] != ";":
         raise SipError("text behind the bracket")
     return NameAddr(parse_uri(text[opening + 1 : closing].strip()), parse_params(rest), display)
-
-
-_cached_name_addr = lru_cache(maxsize=4_096)(_parse_name_addr)
-
-
-def parse_name_addr(text: str) -> NameAddr:
-    """One name-addr or addr-spec with parameters. Raises SipError."""
-    return _cached_name_addr(text) if len(text) <= MAX_CACHED else _parse_name_addr(text)
 
 
 @dataclass(frozen=True, slots=True)

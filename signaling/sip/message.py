@@ -294,7 +294,7 @@ class Refused(SipError):
 
 def number_of(text: str | None) -> int | None:
     """A bounded count of seconds or bytes; None when it is none (RFC 3261 §25.1 delta-seconds)."""
-    if text is None or _DIGITS.fullmatch(text.strip()) is None:
+    if text is None or _DIGITS.fullmatch(text := text.strip(" \t")) is None:
         return None
     return int(text)
 

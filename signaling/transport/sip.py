@@ -155,7 +155,7 @@ class SipNode:
         self._udp.close()
         self._tcp.close()
         assert self._tasks is not None
-        await self._tasks.__aexit__(kind, error, trace)
+        await self._tasks.__aexit__(None, None, None)  # what the body raised is no fault of a task's
 
     async def _bind(self) -> None:
         """UDP and TCP on one port; when any will do, one at which both are free."""

@@ -22,7 +22,8 @@ from hub.media.sources.gb28181.link import Link
 from hub.media.sources.gb28181.receiver import GbReceiver
 from signaling.gb28181.framing import frame
 from signaling.gb28181.ps_mux import PsMuxer, RtpSender
-from tests.bench.common import arguments, show
+from tests.bench.common import arguments, percentile, show
+from tests.integration.gb_rig import Rig, gb_rig
 from tests.integration.media_kit import encoded
 
 CHANNELS: Final = 200
@@ -91,12 +92,33 @@ async def cost(mode: MediaMode, seconds: float) -> tuple[float, float]:
     return spent * 1_000 / mbits, 100 * lost / max(packets, 1)
 
 
+async def first_unit_ms(rig: Rig, mode: MediaMode, count: int) -> list[float]:
+    """From asking the gateway to the first picture, per call; the device answers at once with a key frame.
+
+    ``rig`` may stand before any gateway and its devices.
+    """
+    times = []
+    for _ in range(count):
+        before = time.perf_counter()
+        async with rig.source(policy=mode) as source:
+            await source.read()
+            times.append((time.perf_counter() - before) * 1_000)
+    return times
+
+
 async def measure(*, quick: bool) -> dict[str, float]:
     """Both ways."""
     seconds = 5 if quick else 20
     udp, lost = await cost("udp", seconds)
     tcp, _ = await cost("tcp_passive", seconds)
-    return {"ps_cpu_ms_per_mbit": udp, "ps_cpu_ms_per_mbit_tcp": tcp, "ps_lost_percent": lost}
+    async with gb_rig() as rig:
+        first = await first_unit_ms(rig, "udp", 10 if quick else 50)
+    return {
+        "ps_cpu_ms_per_mbit": udp,
+        "ps_cpu_ms_per_mbit_tcp": tcp,
+        "ps_lost_percent": lost,
+        "relay_invite_to_first_unit_ms": percentile(first, 0.5),
+    }
 
 
 if __name__ == "__main__":

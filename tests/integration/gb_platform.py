@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -18,6 +19,7 @@ from signaling.gb28181.es import MediaUnit
 from signaling.gb28181.invite import Media
 from signaling.gb28181.ps import PsDemuxer
 from signaling.gb28181.ps_mux import RtpSender
+from signaling.gb28181.times import format_date
 from signaling.sip.digest import Authority
 from signaling.sip.message import Request, make_request
 from signaling.transport.sip import Call, Flow, NodeConfig, ServerTransaction, SipNode
@@ -86,7 +88,7 @@ class Platform:
         self.requests: list[Request] = []
         self.raw: list[bytes] = []
         self.flow: Flow | None = None
-        self.broadcast = Receiver()
+        self.broadcast_port = 40_000
         self.broadcasts: list[tuple[Call, Media]] = []
         self._grown = asyncio.Event()
         self._authority = Authority(DOMAIN, now=asyncio.get_running_loop().time)
@@ -123,11 +125,13 @@ class Platform:
             transaction.respond(401, headers=challenges)
             return
         self.flow = transaction.flow
-        transaction.respond(200, headers=[("Expires", request.headers.get("Expires") or "3600")])
+        ahead = format_date(int((time.time() + 3_600) * 1_000))  # an hour, to see that it is taken
+        transaction.respond(200, headers=[("Expires", request.headers.get("Expires") or "3600"), ("Date", ahead)])
 
     def _broadcast(self, transaction: ServerTransaction) -> None:
         offer = invite.parse(transaction.request.body)
-        answer = replace(offer, owner=SERVER, direction="sendonly", port=40_000, setup="passive" if offer.tcp else "")
+        setup: invite.Setup = ("passive" if offer.setup == "active" else "active") if offer.tcp else ""
+        answer = replace(offer, owner=SERVER, direction="sendonly", port=self.broadcast_port, setup=setup)
         call = self.node.answer(transaction, body=invite.write(answer))
         self.broadcasts.append((call, offer))
 

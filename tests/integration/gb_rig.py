@@ -51,6 +51,7 @@ class Manner:
     pictures: int = 10_000
     oddities: Oddities | None = None
     end: str | None = None  # event after the last picture
+    reason: str = ""  # and what the gateway says of it
 
 
 @dataclass
@@ -107,7 +108,7 @@ class Gateway:
                 if sending is not None:
                     await asyncio.wait([sending])
                     if self.manner.end is not None:
-                        yield json.dumps({"event": self.manner.end, "reason": "test"}) + "\n"
+                        yield json.dumps({"event": self.manner.end, "reason": self.manner.reason}) + "\n"
                 while True:
                     yield "\n"
                     await asyncio.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Literal
 
 import pytest
 
@@ -234,6 +235,37 @@ async def test_broadcast_makes_the_device_call_and_hear(film: Film) -> None:
             await device.until(lambda d: not d.talks)
 
 
+@pytest.mark.parametrize("mode", ["tcp_active", "tcp_passive"])
+async def test_broadcast_over_tcp_reaches_the_device_framed(
+    film: Film, mode: Literal["tcp_active", "tcp_passive"]
+) -> None:
+    """QUIRKS 18: the device dials, or is dialled."""
+    framed = b"".join(len(each).to_bytes(2, "big") + each for each in voice(RtpSender(99, 8), 10))
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(framed)
+        await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, registered(film) as (platform, device):
+        platform.broadcast_port = server.sockets[0].getsockname()[1]
+        device.talk_mode = mode
+        channel = device.options.channel_id(0)
+        await platform.send(m.BroadcastNotify(sn=platform.sn(), source=SERVER, target=channel), to=device.id)
+        await platform.until(lambda p: bool(p.broadcasts))
+        call, offer = platform.broadcasts[0]
+        assert (offer.tcp, offer.setup) == (True, mode.removeprefix("tcp_"))
+        async with asyncio.timeout(10):
+            await device.until(lambda d: bool(d.talks))
+            talk = device.talks[call.id]
+            if mode == "tcp_passive":
+                _, writer = await asyncio.open_connection(offer.host, offer.port)
+                writer.write(framed)
+            await talk.heard.until(10)
+        assert (talk.heard.octets, talk.heard.lost) == (1_600, 0)
+        await call.bye()
+
+
 async def test_talk_goes_both_ways(film: Film) -> None:
     async with registered(film) as (platform, device):
         receiver = Receiver()
@@ -329,6 +361,29 @@ async def test_a_miscounted_catalog_keeps_what_came(film: Film, quirk: Quirk, mi
         for page in await platform.one(m.Catalog, 2):
             catalog.page(page, 0)
         assert (catalog.received, catalog.missing) == (4, missing)
+
+
+async def test_a_device_learns_the_platforms_time_and_says_farewell(film: Film) -> None:
+    async with registered(film, Quirk.NO_KEEPALIVE) as (platform, device):
+        assert device.clock_offset_ms is not None
+        assert abs(device.clock_offset_ms - 3_600_000) < 60_000
+        assert await device.unregister()
+        last = [each for each in platform.requests if each.method == "REGISTER"][-1]
+        assert last.headers.get("Expires") == "0"
+        assert not platform.all(m.Keepalive)
+
+
+async def test_a_file_may_end_without_a_word(film: Film) -> None:
+    """QUIRKS 6: then only the end of the packets tells."""
+    async with registered(film, Quirk.NO_MEDIA_STATUS) as (platform, device):
+        start = device.wall() - 3_600
+        channel = device.options.channel_id(0)
+        live = await platform.open(channel, purpose="playback", start_s=start, end_s=start + 1)
+        await live.receiver.until(lambda r: len(r.pictures()) >= 24)
+        async with asyncio.timeout(10):
+            await device.until(lambda d: d.counters["files_ended"] == 1)
+        await live.call.bye()
+        assert device.counters["files_sent"] == 0
 
 
 async def test_keepalives_may_come_from_another_port(film: Film) -> None:

@@ -116,6 +116,7 @@ async def test_udp_that_stays_silent_changes_to_tcp_and_the_device_is_remembered
         (Manner(svac=True), "gb28181.svac"),
         (Manner(pictures=20), "source.lost"),
         (Manner(pictures=20, end="ended"), "source.lost"),
+        (Manner(pictures=20, end="ended", reason="gb28181.offline"), "gb28181.offline"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -97,6 +97,30 @@ async def test_a_member_of_a_conference_is_watched_over_a_leg_and_asked_for_key_
                 await (await track).recv()
 
 
+async def test_a_member_who_moves_keeps_the_viewers_of_the_leg(tmp_path: Path) -> None:
+    async with site(tmp_path) as rig, client() as first, client() as second, client() as pc:
+        for source in (first, second):
+            source.addTrack(VideoStreamTrack())
+        offer = OfferIn(sdp=await offer_of(first), owner="u-1")
+        await accept(first, (await rig.relays.whip(rig.nodes[0].url, "mem-1", offer)).sdp)
+        await rig.leg(1, 0, "mem-1")
+        track = first_track(pc, "video")
+        pc.addTransceiver("video", direction="recvonly")
+        offer = OfferIn(sdp=await offer_of(pc), owner="u-2")
+        await accept(pc, (await rig.relays.whep(rig.nodes[1].url, "mem-1", offer)).sdp)
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(5):
+                await (await track).recv()
+            offer = OfferIn(sdp=await offer_of(second), owner="u-1")
+            await accept(second, (await rig.relays.whip(rig.nodes[1].url, "mem-1", offer)).sdp)
+            await first.close()
+            await rig.until(1, lambda state: state.origin is None and state.state == "live", "mem-1")
+            for _ in range(60):
+                await (await track).recv()
+        (state,) = await rig.relays.streams(rig.nodes[1].url)
+        assert state.viewers == 1
+
+
 async def test_a_relay_that_drains_says_so_at_once(tmp_path: Path) -> None:
     async with site(tmp_path) as rig:
         redis = rig.redis.client()

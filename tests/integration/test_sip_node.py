@@ -4,8 +4,19 @@ import asyncio
 
 import pytest
 
+from signaling.sip.digest import Authority
 from signaling.sip.message import make_request
-from signaling.transport.sip import Call, CallRefused, Flow, NodeConfig, Response, ServerTransaction, SipNode
+from signaling.transport.sip import (
+    Call,
+    CallRefused,
+    Credentials,
+    Flow,
+    NodeConfig,
+    Notifier,
+    Response,
+    ServerTransaction,
+    SipNode,
+)
 
 US = "sip:34020000002000000001@3402000000"
 THEM = "sip:34020000001320000001@3402000000"
@@ -101,3 +112,46 @@ async def test_a_call_outlives_a_restart_by_its_record() -> None:
             assert response is not None
             assert response.status == 200
         assert ended == ["bye"]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("qop", [False, True])
+async def test_a_challenge_is_met_once_and_a_wrong_password_is_not_tried_again(transport: str, qop: bool) -> None:
+    authority = Authority("3402000000", now=asyncio.get_running_loop().time, algorithms=("MD5", "SHA-256"), qop=qop)
+
+    def register(transaction: ServerTransaction) -> None:
+        values = transaction.request.headers.all("Authorization")
+        if authority.check(values, "REGISTER", lambda name: "right" if name == "admin" else None).good:
+            transaction.respond(200)
+        else:
+            transaction.respond(401, headers=[("WWW-Authenticate", each) for each in authority.challenges()])
+
+    async with SipNode(register, NodeConfig(host="0.0.0.0")) as server, SipNode(lambda tx: None) as client:
+        for password, status, sent in (("right", 200, 2), ("wrong", 401, 2)):
+            before = server.counters["requests"]
+            request = make_request("REGISTER", US, from_=THEM, to=THEM)
+            response = await client.request(
+                request, here(server, transport), credentials=Credentials("admin", password)
+            )
+            assert response.status == status
+            assert server.counters["requests"] - before == sent
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_subscription_hears_and_ends(transport: str) -> None:
+    notifiers: list[Notifier] = []
+    heard: list[bytes] = []
+
+    def grant(transaction: ServerTransaction) -> None:
+        notifiers.append(server.notifier(transaction, expires=600))
+
+    async with SipNode(grant) as server, SipNode(lambda tx: None) as client:
+        request = make_request("SUBSCRIBE", THEM, from_=US, to=THEM, headers=[("Event", "presence")])
+        subscription = await client.subscribe(
+            request, here(server, transport), lambda tx: heard.append(tx.request.body)
+        )
+        assert subscription.active
+        assert (await notifiers[0].notify(b"<Notify/>", "Application/MANSCDP+xml")).status == 200
+        assert heard == [b"<Notify/>"]
+        await subscription.stop()
+        assert await notifiers[0].wait_ended() == "unsubscribed"

@@ -22,13 +22,21 @@ from signaling import sdp
 from signaling.gb28181 import invite, manscdp, mansrtsp, ptz
 from signaling.gb28181.collect import CatalogCollector
 from signaling.gb28181.errors import GbError
+from signaling.gb28181.framing import Deframer
+from signaling.gb28181.intake import Intake
 from signaling.gb28181.messages import Catalog, Unknown
+from signaling.gb28181.ps import PsDemuxer
 from signaling.gb28181.tree import build_tree
 from signaling.rtsp.auth import Credentials
 from signaling.rtsp.client import RtspClient
 from signaling.rtsp.events import Described, TransportRefused
 from signaling.rtsp.message import Decoder, Interleaved, RtspError
 from signaling.rtsp.session import Phase
+from signaling.sip.address import SipError
+from signaling.sip.layer import Flow
+from signaling.sip.message import parse as parse_sip
+from signaling.sip.stack import SipStack, StackConfig
+from signaling.sip.stream import Framer as SipFramer
 
 CORPUS: Final = Path(__file__).parents[1] / "corpus"
 URL: Final = "rtsp://10.0.0.1:8554/live"
@@ -172,6 +180,58 @@ def gb28181(data: bytes) -> None:
         build_tree(message.device, collector.items)
 
 
+def sip(data: bytes) -> int:
+    """A datagram to a node, and the same bytes as a TCP stream at once and one by one; how much was answered."""
+    stack = SipStack(
+        StackConfig(),
+        now=lambda: 0.0,
+        local=lambda _: ("10.0.0.1", 5060),
+        on_request=lambda transaction: transaction.respond(200),
+    )
+    stack.receive(data, Flow("udp", "192.0.2.1", 5060))
+    try:
+        message = parse_sip(data)
+        assert parse_sip(message.encode()).body == message.body
+    except SipError:
+        pass
+    whole, single = SipFramer(), SipFramer()
+    found = whole.feed(data)
+    assert found == [message for at in range(len(data)) for message in single.feed(data[at : at + 1])]
+    assert (whole.pings, str(whole.broken)) == (single.pings, str(single.broken))
+    for message_bytes in found:
+        stack.receive(message_bytes, Flow("tcp", "192.0.2.1", 5060, 1))
+    return len(stack.take())
+
+
+def ps(data: bytes, size: int = 1_316, markers: bool = False) -> int:
+    """Payloads under the name of PS, and the same bytes without RTP; how many pictures came of the payloads."""
+    intake, bare, pictures = Intake(), PsDemuxer(), 0
+    h264_framer, h265_framer = Framer(), H265Framer()
+    for place, at in enumerate(range(0, len(data), size)):
+        piece = data[at : at + size]
+        if place % 37 == 36:
+            intake.lost()
+        bare.feed(piece, marker=not markers)
+        units = intake.packet(piece, 96, place * 3_600, markers and place % 3 == 0)
+        if at + size >= len(data):
+            units += intake.end()
+        for unit in units:
+            framer = h265_framer if unit.codec == "h265" else h264_framer
+            if unit.nals and framer.assembled(unit.nals) is not None:
+                pictures += 1
+    bare.end()
+    assert len(bare._carry) <= 8_192
+    return pictures
+
+
+def framing(data: bytes, size: int = 1_460) -> int:
+    """A TCP connection, framed in one of three ways; how many packets came out of it."""
+    deframer, packets = Deframer(), 0
+    for at in range(0, len(data), size):
+        packets += len(deframer.feed(data[at : at + size]))
+    return packets
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "rtsp": rtsp,
     "server": server,
@@ -180,5 +240,8 @@ TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "aac": aac,
     "rtp": rtp,
     "sdp": description,
+    "sip": sip,
     "gb28181": gb28181,
+    "ps": ps,
+    "framing": framing,
 }

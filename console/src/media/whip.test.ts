@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Backoff } from '@/wire/backoff'
 import { ApiError } from '@/wire/http'
-import { WhipPublisher } from './whip'
+import { movePublishers, WhipPublisher } from './whip'
 
 interface Track {
   kind: string
@@ -129,6 +129,32 @@ describe('WhipPublisher', () => {
     expect(one.view.phase).toBe('idle')
     expect(peer().closed).toBe(true)
     expect(ended).toEqual(['/whip/sessions/1'])
+  })
+
+  it('publishes elsewhere beside the old connection when its relay drains, and at once when it is lost', async () => {
+    const one = publisher()
+    one.start(media('audio', 'video'))
+    await settled()
+    peer().become('connected')
+    const old = peer()
+    movePublishers('9', 'drain') // somebody else's
+    movePublishers('1', 'drain')
+    await settled()
+    peer().become('connected')
+    expect(FakePeer.made).toHaveLength(2)
+    expect(one.view.phase).toBe('live')
+    expect(old.closed).toBe(false)
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(old.closed).toBe(true)
+    expect(ended.filter(Boolean)).toEqual(['/whip/sessions/1'])
+    movePublishers('2', 'lost')
+    await settled()
+    expect(FakePeer.made).toHaveLength(3)
+    movePublishers('3', 'drain')
+    await settled()
+    one.stop()
+    expect(FakePeer.made.every((each) => each.closed)).toBe(true)
+    expect(ended.filter(Boolean)).toEqual(['/whip/sessions/1', '/whip/sessions/2', '/whip/sessions/3', '/whip/sessions/4'])
   })
 
   it('keeps the place of a kind that is missing, so that it can be added without a new session', async () => {

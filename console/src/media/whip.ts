@@ -28,12 +28,23 @@ export interface WhipOptions {
 const FINAL = new Set([401, 403, 404, 409])
 const CONNECT_WITHIN = 10_000 // ms
 
+const LEAVE_AFTER = 5_000 // ms that the old relay still gets the picture, until its viewers have moved, too
+
+const publishers = new Set<WhipPublisher>()
+
+/** The relay of this session is dead (lost), or is about to stop (drain): whoever publishes there comes again. */
+export function movePublishers(session: string, reason: 'drain' | 'lost'): void {
+  for (const publisher of [...publishers]) publisher.moved(session, reason)
+}
+
 export class WhipPublisher extends Emitter<{ change: Publishing }> {
   view: Publishing = { phase: 'idle', reason: null, retryAt: null }
   private pc: RTCPeerConnection | null = null
   private session: string | null = null
   private abort: AbortController | null = null
   private media: MediaStream | null = null
+  private leave: ReturnType<typeof setTimeout> | undefined
+  private left: (() => void) | null = null // ends the connection to a relay that drains
   private limit: ReturnType<typeof setTimeout> | undefined
   private retryTimer: ReturnType<typeof setTimeout> | undefined
   private readonly options: Required<WhipOptions>
@@ -55,15 +66,39 @@ export class WhipPublisher extends Emitter<{ change: Publishing }> {
   /** Publish these tracks (at most one of a kind); again after failures, until stop(). */
   start(media: MediaStream): void {
     if (this.view.phase !== 'idle') return
+    publishers.add(this)
     this.media = media
     void this.open()
   }
 
   stop(): void {
+    publishers.delete(this)
+    clearTimeout(this.leave)
+    this.left?.()
     clearTimeout(this.retryTimer)
     this.close()
     this.options.backoff.reset()
     this.become({ phase: 'idle', reason: null, retryAt: null })
+  }
+
+  /** See `movePublishers`. Upon a drain the old connection goes on for a while beside the new one. */
+  moved(session: string, reason: 'drain' | 'lost'): void {
+    if (this.session?.split('/').at(-1) !== session) return
+    if (reason === 'drain') {
+      const [pc, old] = [this.pc, this.session]
+      clearTimeout(this.leave)
+      this.left?.()
+      this.left = () => {
+        pc?.close()
+        this.options.end(old)
+        this.left = null
+      }
+      this.leave = setTimeout(() => this.left?.(), LEAVE_AFTER)
+      this.pc = null
+      this.session = null
+    }
+    this.close()
+    void this.open()
   }
 
   /** Swap a track without a new session (another camera, or null for silence). */

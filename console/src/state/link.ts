@@ -1,4 +1,5 @@
 import { movePlayers } from '@/media/whep'
+import { movePublishers } from '@/media/whip'
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import { ApiError } from '@/wire/http'
@@ -52,6 +53,7 @@ export const useLink = defineStore('link', () => {
   })
   socket.on('media.move', (message) => {
     movePlayers(message.session, message.reason)
+    movePublishers(message.session, message.reason)
   })
   socket.on('bye', (message) => {
     if (message.reason !== 'shutting_down' && message.reason !== 'too_slow') session.end()

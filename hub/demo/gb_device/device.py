@@ -15,16 +15,16 @@ from hub.demo.gb_device.camera import Channel
 from hub.demo.gb_device.options import DeviceOptions, Quirk
 from hub.demo.gb_device.reports import Reports
 from hub.demo.gb_device.snapshots import upload
+from hub.demo.gb_device.sound import Sounds
 from hub.demo.gb_device.streams import Stream
-from hub.demo.gb_device.talk import Talk, TalkMode, answer_talk, speak, talk_of
+from hub.demo.gb_device.talk import Talk, TalkMode
 from hub.demo.gb_device.views import Film
 from signaling.gb28181 import edition, invite, manscdp, mansrtsp
 from signaling.gb28181 import messages as m
 from signaling.gb28181.errors import GbError
 from signaling.gb28181.invite import Media
-from signaling.gb28181.ps_mux import RtpSender
 from signaling.gb28181.register import parse_expires
-from signaling.gb28181.times import format_date
+from signaling.gb28181.times import format_date, parse_date
 from signaling.sip.address import SipError
 from signaling.sip.message import Request, make_request
 from signaling.transport.sip import Call, Credentials, Flow, ServerTransaction, SipFailure, SipNode
@@ -68,6 +68,7 @@ class GbDevice:
         self._expires_s = options.expires_s
         self._call_id = ""
         self.reports = Reports(self)
+        self.sounds = Sounds(self, node, self._flow, sound)
 
     # identity -------------------------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ class GbDevice:
         """Unix seconds."""
         return int(self._wall())
 
-    def _request(self, method: str, body: bytes = b"", *, sender: str = "", to: str = "") -> Request:
+    def request(self, method: str, body: bytes = b"", *, sender: str = "", to: str = "") -> Request:
         """A request to the platform; the domain of digits stands in the URIs, as devices write it."""
         options = self.options
         theirs = f"sip:{to or options.server_id}@{options.domain}"
@@ -141,7 +142,7 @@ class GbDevice:
 
     async def _register(self, expires_s: int) -> bool:
         options = self.options
-        request = self._request("REGISTER")
+        request = self.request("REGISTER")
         request.uri = f"sip:{options.server_id}@{options.domain}"
         request.headers.add("Contact", self._node.stack.contact(self._flow, self.id))
         request.headers.add("Expires", str(expires_s))
@@ -162,6 +163,8 @@ class GbDevice:
         good = answer.status // 100 == 2
         self.counters["registered" if good else f"register_{answer.status}"] += 1
         self._changed.set()
+        if good and (told := parse_date(answer.headers.get("Date") or "")) is not None:
+            self.clock_offset_ms = told - int(self._wall() * 1_000)
         if good and (granted := parse_expires(answer.headers.get("Expires"))):
             self._expires_s = granted
         return good
@@ -205,7 +208,7 @@ class GbDevice:
         """Send a MESSAGE; whether it was taken."""
         try:
             answer = await (node or self._node).request(
-                request or self._request("MESSAGE", body), self._flow, timeout=8.0
+                request or self.request("MESSAGE", body), self._flow, timeout=8.0
             )
         except (SipFailure, SipError):
             return False
@@ -260,7 +263,7 @@ class GbDevice:
         transaction.respond(200)
         self.counters[f"got_{getattr(message, 'CMD', 'unknown')}"] += 1
         if isinstance(message, m.BroadcastNotify):
-            self.spawn(self._broadcast(message), "broadcast")
+            self.spawn(self.sounds.broadcast(message), "broadcast")
             return
         for effect in self.answers.take(message, self.now(), self.wall()):
             self._do(effect)
@@ -315,7 +318,7 @@ class GbDevice:
             transaction.respond(101, "Dialog Establishment")
         try:
             if offer.kind == "audio" or offer.purpose == "talk":
-                self._talk(transaction, channel, offer)
+                self.sounds.talk(transaction, channel, offer)
             else:
                 self._stream(transaction, channel, offer)
         except OSError:
@@ -329,7 +332,7 @@ class GbDevice:
         self.streams[call.id] = stream
         self._changed.set()
         call.on_request = lambda inside: self._inside(stream, inside)
-        call.on_end = lambda _why: self._ended(call.id)
+        call.on_end = lambda _why: self.ended(call.id)
         self.counters["calls"] += 1
         if not self.spawn(self._play(stream, call), "stream"):
             call.hang_up()
@@ -343,7 +346,7 @@ class GbDevice:
                 await call.wait_ended()
                 sending.cancel()
         finally:
-            self._ended(call.id)
+            self.ended(call.id)
 
     async def _send(self, stream: Stream, call: Call) -> None:
         try:
@@ -352,6 +355,8 @@ class GbDevice:
             self.counters["media_lost"] += 1
             call.hang_up()
             return
+        self.counters["files_ended"] += ended
+        self.wake()
         if ended and not self.options.has(Quirk.NO_MEDIA_STATUS):
             with contextlib.suppress(SipFailure, SipError):
                 await self._file_end(stream, call)
@@ -360,19 +365,24 @@ class GbDevice:
         """MediaStatus 121; foreign: From somebody else, and only the Call-ID tells whose it is."""
         body = self.answers.body(m.MediaStatus(sn=self.next_sn(), device=stream.channel.id))
         if self.options.has(Quirk.FOREIGN_MEDIA_STATUS):
-            request = self._request("MESSAGE", body, sender="34020000001320999999")
+            request = self.request("MESSAGE", body, sender="34020000001320999999")
             request.headers.add("Call-ID", call.id)
             await self._message(body, request=request)
         else:
             await call.request("MESSAGE", body=body, content_type=manscdp.CONTENT_TYPE)
         self.counters["files_sent"] += 1
 
-    def _ended(self, call_id: str) -> None:
+    def ended(self, call_id: str) -> None:
+        """A call is over: its ports are given back."""
         if (stream := self.streams.pop(call_id, None)) is not None:
             stream.finished.set()
             stream.close()
         if (talk := self.talks.pop(call_id, None)) is not None:
             talk.close()
+        self.wake()
+
+    def wake(self) -> None:
+        """Whoever waits by ``until`` looks again."""
         self._changed.set()
 
     def _inside(self, stream: Stream, transaction: ServerTransaction) -> None:
@@ -388,61 +398,6 @@ class GbDevice:
             transaction.respond(200, body=mansrtsp.write_answer(steer.cseq), content_type=mansrtsp.CONTENT_TYPE)
         else:
             transaction.respond(488)
-
-    # sound ----------------------------------------------------------------------------------------
-
-    async def _broadcast(self, wish: m.BroadcastNotify) -> None:
-        """Broadcast: say yes, then call the platform for its sound (2016 9.12.2)."""
-        channel = self.answers.channel(wish.target)
-        good = channel is not None and not self.options.has(Quirk.REFUSES)
-        answer = m.BroadcastResponse(sn=wish.sn, device=wish.target or self.id, result=good)
-        await self._message(self.answers.body(answer))
-        if channel is None or not good:
-            return
-        talk = Talk(self.options, self.talk_mode)
-        try:
-            request = self._request("INVITE", sender=channel.id, to=wish.source)
-            request.body = talk.offer(channel.id)
-            request.headers.add("Content-Type", invite.CONTENT_TYPE)
-            request.headers.add("Subject", invite.subject(wish.source, 0, channel.id))
-            call = await self._node.invite(request, self._flow, timeout=10.0)
-            talk.answered(call.body)
-            await self._listen(talk, call)
-        finally:
-            talk.close()
-
-    def _talk(self, transaction: ServerTransaction, channel: Channel, offer: Media) -> None:
-        """Talk: the platform called us (2016 9.12.1, as platforms do it)."""
-        talk = talk_of(self.options, offer)
-        call = self._node.answer(transaction, body=answer_talk(talk, channel.id, offer))
-        if offer.direction in ("sendrecv", "recvonly") and not offer.tcp:
-            sender = RtpSender(offer.ssrc or 1, 8)
-            self.spawn(self._speak(sender, offer, call), "speak")
-        self.spawn(self._listen(talk, call), "talk")
-
-    async def _speak(self, sender: RtpSender, offer: Media, call: Call) -> None:
-        async with asyncio.TaskGroup() as group:
-            speaking = group.create_task(
-                speak(self._sound, self.options, offer, lambda data, at: sender.packet(data, at)), name="speak"
-            )
-            await call.wait_ended()
-            speaking.cancel()
-
-    async def _listen(self, talk: Talk, call: Call) -> None:
-        self.talks[call.id] = talk
-        self.counters["talks"] += 1
-        self._changed.set()
-        try:
-            async with asyncio.TaskGroup() as group:
-                hearing = group.create_task(self._hear(talk), name="hear")
-                await call.wait_ended()
-                hearing.cancel()
-        finally:
-            self._ended(call.id)
-
-    async def _hear(self, talk: Talk) -> None:
-        with contextlib.suppress(OSError, TimeoutError):
-            await talk.run()
 
     # by itself ------------------------------------------------------------------------------------
 

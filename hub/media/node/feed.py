@@ -85,6 +85,7 @@ class Feed:
         self.flowing = asyncio.Event()  # the picture comes
         self.failing = asyncio.Event()  # the last try failed
         self._hurry = asyncio.Event()  # somebody came who waits for the picture
+        self.given_away = False  # the stream goes on without us
         self._moved = False  # the address changed: connect anew
         self._group: asyncio.TaskGroup | None = None
         self._taps: dict[str, asyncio.Task[int]] = {}
@@ -177,7 +178,8 @@ class Feed:
                     self._enter(CameraEvent.UNWANTED)
         finally:
             self._group = None
-            self.stream.end()
+            if not self.given_away:
+                self.stream.end()
 
     # who wants it -----------------------------------------------------------------------------------
 

@@ -126,6 +126,7 @@ class Talks:
             up.set_result(None)
             return await self._until_over(voice, call)
         finally:
+            log.info("talk.over", channel=config.channel, sent=out.sent, dropped=out.dropped)
             out.close()
             if call is not None:
                 await call.close()

@@ -18,6 +18,7 @@ from hub.media.node.gb_out import PsOuts, Talks
 from hub.media.node.legs import Legs
 from hub.media.node.outbox import Outbox
 from hub.media.node.outlets import Outlet, Outlets
+from hub.media.peer.negotiate import offer_of
 from hub.media.peer.server import PeerServer
 from hub.media.sources.leg import PUSHED
 from hub.media.stream import Stream
@@ -199,14 +200,16 @@ class Streams:
         if (feed := self._feeds.get(id)) is not None:
             if offer.owner.startswith(LEG_OWNER):
                 return await self.legs.land(feed.stream, feed.config, offer)
-            raise Conflict("stream.is_camera", "a camera is pulled, not published")
+            if feed.config.kind != "leg":
+                raise Conflict("stream.is_camera", "a camera is pulled, not published")
         self._need_room(offer.owner)
         member = self._members.get(id)
         fresh = member is None
         if member is None:
             if len(self._members) >= MAX_MEMBERS:
                 raise TooMany("relay.full", f"this relay takes {MAX_MEMBERS} publishers")
-            stream = Stream(id, clock=self._clock, on_change=lambda: self._changed(id))
+            offer_of(offer.sdp)  # before anything is taken down
+            stream = await self._from_leg(id) or Stream(id, clock=self._clock, on_change=lambda: self._changed(id))
             member = self._members[id] = Member(stream, since=self._clock())
         try:
             answer = await self._peers.whip(
@@ -226,6 +229,18 @@ class Streams:
         member.session = answer.session_id
         self._changed(id)
         return AnswerOut(sdp=answer.sdp, session=answer.session_id)
+
+    async def _from_leg(self, id: str) -> Stream | None:
+        """A member whom we had by a leg comes to us: its viewers here stay, on the same stream."""
+        feed = self._feeds.pop(id, None)
+        if feed is None:
+            return None
+        feed.given_away = True
+        task = self._tasks.pop(id)
+        task.cancel()
+        await asyncio.wait([task])
+        self.legs.forget(id)
+        return feed.stream
 
     def _need_room(self, owner: str) -> None:
         """Nobody takes the places of all others. Raises TooMany ``relay.full``."""

@@ -30,6 +30,10 @@ class Reorder:
         self._held: dict[int, tuple[RtpPacket, int]] = {}
         self._stray: int | None = None  # what would follow a packet from far away
 
+    def awaits(self, seq: int) -> bool:
+        """Whether this is the number that comes next."""
+        return self._next is not None and self._next & 0xFFFF == seq
+
     def in_turn(self, seq: int) -> bool:
         """Whether this packet is just the next; then it counts as taken. Else it has to be pushed."""
         if self._held or self._next is None or self._next & 0xFFFF != seq:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signaling.gb28181 import invite
 from signaling.sip.address import NameAddr, SipError, parse_name_addr, parse_uri, parse_via, split_list
 from signaling.sip.message import (
     MAX_HEADERS,
@@ -45,6 +46,11 @@ def test_a_register_of_a_device_is_understood() -> None:
     assert message.expires == 7200
     domain = parse_uri("sip:34020000002000000001@3402000000")
     assert (domain.host, str(domain)) == ("3402000000", "sip:34020000002000000001@3402000000")
+
+
+def test_the_description_in_a_captured_answer_is_read() -> None:
+    found = invite.parse(parse(dict(CAPTURES)["srs_capture_03-2"]).body)
+    assert (found.host, found.port, found.ssrc, found.purpose) == ("192.168.137.11", 15060, 630886, "play")
 
 
 def test_compact_names_are_the_long_ones() -> None:

@@ -43,7 +43,7 @@ def test_a_length_is_found_however_it_is_spelled(spelled: bytes) -> None:
     assert Framer().feed(data + b"INFO") == [data]
 
 
-@pytest.mark.parametrize("length", [b"-1", b"x", b"", b"99999999999", b"4\r\nContent-Length: 5"])
+@pytest.mark.parametrize("length", [b"-1", b"x", b"", b"150\x1c", b"99999999999", b"4\r\nContent-Length: 5"])
 def test_a_length_without_sense_ends_the_stream_and_is_refused_with_400(length: bytes) -> None:
     good = dict(CAPTURES)["srs_capture_01-0"]
     framer = Framer()

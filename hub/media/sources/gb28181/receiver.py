@@ -20,6 +20,7 @@ from signaling.gb28181.intake import BESIDE, Intake
 
 PROBATION: Final = 8  # packets in a row before an SSRC that nobody announced is believed over UDP
 PATIENCE_MS: Final = 150
+OWN_NUMBERS: Final = 3  # packets of sound in a row whose numbers follow each other and not those of the pictures
 DRIFT: Final = 480  # ticks of 8 kHz: sound that is further off than this begins a new line
 _FIXED: Final = struct.Struct("!BBHII")
 
@@ -53,6 +54,8 @@ class GbReceiver:
         self._dropped = 0
         self._wallclock = Wallclock()
         self._sound_next: int | None = None
+        self._side_seq: int | None = None
+        self._side_runs = 0
 
     @property
     def figures(self) -> Figures:
@@ -102,13 +105,12 @@ class GbReceiver:
                 return
         if 72 <= payload_type <= 76:  # RTCP on the same port (RFC 5761 §4)
             return
-        if ssrc != self._ssrc:
-            if payload_type in BESIDE and self._ssrc is not None:
-                self._units(self.intake.packet(payload, payload_type, timestamp, bool(second & 0x80)))
-                return
-            if not self._believes(ssrc):
-                self._malformed += 1
-                return
+        if payload_type in BESIDE and self._beside(seq, ssrc):
+            self._units(self.intake.packet(payload, payload_type, timestamp, second > 0x7F))
+            return
+        if ssrc != self._ssrc and not self._believes(ssrc):
+            self._malformed += 1
+            return
         self.packets += 1
         if self._reorder.in_turn(seq):
             if units := self.intake.packet(payload, payload_type, timestamp, second > 0x7F):
@@ -130,6 +132,15 @@ class GbReceiver:
             self._ordered(each.packet, each.lost)
 
     # inside -----------------------------------------------------------------------------------------
+
+    def _beside(self, seq: int, ssrc: int) -> bool:
+        """Whether sound beside the program stream has numbers of its own; some devices use one SSRC for both."""
+        last, self._side_seq = self._side_seq, seq
+        if self._side_runs >= OWN_NUMBERS or ssrc != self._ssrc:
+            return True
+        own = not self._reorder.awaits(seq) and (last is None or seq == (last + 1) & 0xFFFF)
+        self._side_runs = self._side_runs + 1 if own and last is not None else 0
+        return own
 
     def _believes(self, ssrc: int) -> bool:
         """Whether this is our source from now on."""

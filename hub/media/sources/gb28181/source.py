@@ -250,7 +250,7 @@ class GbSource:
                     self._finished = True
                     self._facts["end"] = "file"
                 elif event.event == "ended" and not self._finished:
-                    id = event.reason if event.reason in REASONS else "source.lost"
+                    id = event.reason if event.reason.startswith(REASONS) else "source.lost"
                     self._queue.fail(SourceError(id, f"the call ended: {event.reason or 'the device said goodbye'}"))
 
     async def _ask(self, call: str) -> None:
@@ -301,4 +301,5 @@ class GbSource:
 
 CHANGES_MODE: Final = frozenset({"gb28181.answered_no_packets", "gb28181.dial_failed", "gb28181.mode_refused"})
 """Reasons that another way may mend."""
-REASONS: Final = frozenset({"gb28181.busy", "gb28181.offline", "gateway.none"})
+REASONS: Final = ("gb28181.", "gateway.")
+"""What the reasons begin with that are passed on as they are; a device that only says goodbye gives none."""
