@@ -30,6 +30,7 @@ from hub.api.routes import (
     media,
     orders,
     platforms,
+    playbacks,
     rules,
     sessions,
     streams,
