@@ -65,6 +65,7 @@ _REST: Final = (
     cameras,
     devices,
     platforms,
+    playbacks,
     rules,
     alerts,
     incidents,

@@ -70,16 +70,18 @@ class Playbacks:
         async with self._ctx.reading() as db:
             place = await self._control.place(db, who.actor, camera)
         now = self._ctx.clock()
-        speed = {"speed": DOWNLOAD_SPEED} if download else {}
+        span = {"start": start_s, "end": end_s} | ({"speed": DOWNLOAD_SPEED} if download else {})
         playback = Playback(
             id=new_id("pb", now_ms=now),
             camera=camera,
             owner=owner_key(who.session),
-            url=gb_url(place.device, place.channel, start=start_s, end=end_s, **speed),
+            url=gb_url(place.device, place.channel, query=span),
             start_s=start_s,
             end_s=end_s,
         )
-        await self._remembered(lambda redis: redis.set(KEY.format(id=playback.id), playback.model_dump_json(), ex=KEEP_S))
+        await self._remembered(
+            lambda redis: redis.set(KEY.format(id=playback.id), playback.model_dump_json(), ex=KEEP_S)
+        )
         async with self._ctx.sessions.begin() as db:
             event = CameraPlayedBack(by=who.actor.id, start=start_s * 1_000, end=end_s * 1_000)
             record(db, event, unit=place.unit, ref=camera, at=now)
