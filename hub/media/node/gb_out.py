@@ -14,7 +14,8 @@ from hub.bus.gateway_wire import TalkIn, TalkOut
 from hub.bus.relay_wire import PsOutIn, PsOutState, TalkConfig
 from hub.domain.errors import Conflict, TooMany
 from hub.media.node.gb import GbMedia
-from hub.media.stream import Reader, Stream
+from hub.media.reader import Reader
+from hub.media.stream import Stream
 from hub.media.taps.ps_out import QUEUE, PsOut
 from hub.media.taps.rtp_out import RtpOut
 from hub.media.taps.talk import Voice
