@@ -24,7 +24,7 @@ from hub.secrets import internal_token, prepare_data_folder
 from hub.settings import Settings
 from hub.supervisor import EX_CONFIG, Child, ChildFailed, keep
 from hub.tls import Tls
-from signaling.wire import MAX_CLIENT_BYTES
+from signaling.wire import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:  # what only one role needs is imported by that role: the relay never loads the database
     from redis.asyncio import Redis
@@ -279,7 +279,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
                 host="" if settings.host == "::" else settings.host,  # asyncio takes "::" for IPv6 alone
                 port=settings.port,
                 ws="websockets-sansio",
-                ws_max_size=MAX_CLIENT_BYTES,
+                ws_max_size=MAX_ANSWER_BYTES,
                 ws_per_message_deflate=False,
                 http=BoundedProtocol,
                 access_log=False,

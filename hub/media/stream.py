@@ -453,8 +453,10 @@ class Stream:
 
     def request_keyframe(self, layer: int = 0) -> None:
         """Ask the publisher, or the encoder, when there is one."""
+        video = self._tracks.get("video")
         if self._ask is not None:
-            self._ask(layer)
+            if video is None or video.asks:
+                self._ask(layer)
         elif self.converter is not None:
             self.converter.want_key()
 

@@ -15,12 +15,16 @@ from hub.bus.relay_wire import (
     ALIVE_EVERY_S,
     SESSION_HEADER,
     DrainIn,
+    FragmentIn,
     OfferIn,
     PsOutIn,
     PushIn,
     StreamConfig,
     StreamStates,
+    SubscribeIn,
+    SubscriberAnswer,
     TalkConfig,
+    TracksIn,
 )
 from hub.bus.streaming import Streamed
 from hub.domain.errors import Invalid, NotFound
@@ -30,6 +34,7 @@ from hub.media.node.manager import Streams
 _ID: Final = TypeAdapter(Id)
 VPS: Final = b"\x40"  # what a key frame of H.265 begins with, and none of H.264
 MAX_OWNER: Final = 80
+MAX_ANSWER_BODY: Final = 256 * 1024  # an answer of 131,072 characters, escaped as JSON
 
 
 class Routes:
@@ -61,6 +66,13 @@ class Routes:
             Route("/alive", self.alive, methods=["GET"]),
             Route("/sessions", self.end_owner, methods=["DELETE"]),
             Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
+            Route("/sessions/{session}", self.patch, methods=["PATCH"]),
+            Route("/subscribers", self.subscribe, methods=["POST"]),
+            Route("/subscribers/{session}", self.end_session, methods=["DELETE"]),
+            Route("/subscribers/{session}/tracks", self.wish, methods=["PUT"]),
+            Route("/subscribers/{session}/answer", self.answer, methods=["POST"]),
+            Route("/subscribers/{session}/restart", self.restart, methods=["POST"]),
+            Route("/subscribers/{session}/grants", self.withdraw, methods=["DELETE"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
@@ -158,6 +170,29 @@ class Routes:
 
     async def end_session(self, request: Request) -> Response:
         await self._streams.end_session(request.path_params["session"])
+        return Response(status_code=204)
+
+    async def patch(self, request: Request) -> Response:
+        return reply(self._streams.patch(request.path_params["session"], await read(request, FragmentIn)))
+
+    async def subscribe(self, request: Request) -> Response:
+        body = await read(request, SubscribeIn)
+        self._streams.need_room(body.owner)
+        return reply(self._streams.subscribers.open(body), 201)
+
+    async def wish(self, request: Request) -> Response:
+        body = await read(request, TracksIn)
+        return reply(self._streams.subscribers.wish(request.path_params["session"], body))
+
+    async def answer(self, request: Request) -> Response:
+        body = await read(request, SubscriberAnswer, limit=MAX_ANSWER_BODY)
+        return reply(self._streams.subscribers.answer(request.path_params["session"], body))
+
+    async def restart(self, request: Request) -> Response:
+        return reply(self._streams.subscribers.restart(request.path_params["session"]))
+
+    async def withdraw(self, request: Request) -> Response:
+        self._streams.subscribers.withdraw(request.path_params["session"], request.query_params.get("key", ""))
         return Response(status_code=204)
 
     async def end_owner(self, request: Request) -> Response:
