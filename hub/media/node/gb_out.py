@@ -210,7 +210,7 @@ class PsOuts:
         await out.listen()
         id = "ps-" + secrets.token_urlsafe(12)
         reader = stream.units(id, QUEUE)
-        stream.hold(id)
+        stream.watch(id, hears=False)  # it takes the units themselves: nothing is transcoded for it
         session = PsSession(id, wanted.owner, stream, reader, out, wanted, self._gb.host)
         self._open[id] = session
         return session
