@@ -429,10 +429,18 @@ class Media:
 
     async def _end(self, session: str, noted: Noted) -> None:
         try:
-            await self.relays.end_session(noted.url, session)
+            if await self._runs(noted.node):  # one that hangs would keep us waiting for nothing
+                await self.relays.end_session(noted.url, session)
         except HubError as error:  # the relay is gone, and the session with it
             log.info("media.end_failed", relay=noted.node, error=error.id)
         await self._unnote(session, noted)
+
+    async def _runs(self, node: str) -> bool:
+        """Whether a relay is there, as far as anybody knows."""
+        try:
+            return any(each.id == node for each in await self.placements.relays_alive())
+        except Unavailable:
+            return True
 
     async def _noted(self, session: str) -> Noted | None:
         try:
