@@ -200,6 +200,7 @@ class CameraStateChanged(Wire):
     width: int | None = None
     height: int | None = None
     viewers: int = 0
+    transcoded: bool = False
 
 
 class Ring(Wire):

@@ -133,7 +133,8 @@ class Fanout:
         state = self._book.state_of(camera)
         if state is None:
             return wire.CameraStateChanged(camera=camera, state="idle")
-        known = state.model_dump(include={"state", "reason", "retry_at", "codec", "width", "height", "viewers"})
+        told = {"state", "reason", "retry_at", "codec", "width", "height", "viewers", "transcoded"}
+        known = state.model_dump(include=told)
         return wire.CameraStateChanged(camera=camera, **known)
 
     # work -----------------------------------------------------------------------------------------

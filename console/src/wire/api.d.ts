@@ -1335,6 +1335,11 @@ export interface components {
              * @default 0
              */
             ptz?: number;
+            /**
+             * Transcoded
+             * @default false
+             */
+            transcoded?: boolean;
         };
         /** Cameras */
         Cameras: {

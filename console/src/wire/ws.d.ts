@@ -284,6 +284,11 @@ export interface components {
              * @default 0
              */
             viewers?: number;
+            /**
+             * Transcoded
+             * @default false
+             */
+            transcoded?: boolean;
         };
         /**
          * ConferenceState

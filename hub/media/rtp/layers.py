@@ -88,6 +88,17 @@ def allot(tiles: Sequence[Tile], budget: int | None) -> list[int | None]:
     return shares
 
 
+def wish(tiles: Sequence[Tile]) -> int | None:
+    """Bit/s by which every tile would get its best picture, headroom included; ``None`` when all have it."""
+    total, short = 0, False
+    for layers, current, width in tiles:
+        best = choose(layers, current, width=width, budget=None)
+        rates = next((each.rates for each in layers if each.index == best.layer), (0,))
+        total += rates[min(best.temporal, len(rates) - 1)]
+        short = short or best != current
+    return int(total * HEADROOM * 1.05) if short else None
+
+
 class Meter:
     """Bit rates of one layer by temporal layer, from totals of octets that are looked at now and then."""
 
