@@ -215,24 +215,6 @@ class DrainIn(Internal):
     draining: bool
 
 
-class PsIn(Internal):
-    """Send a stream as PS over RTP to an upper platform (POST /streams/{stream}/ps). ``mode`` as we see it."""
-
-    host: str = Field(max_length=64)
-    port: int = Field(ge=0, le=65_535)
-    mode: Literal["udp", "tcp_passive", "tcp_active"]
-    ssrc: int = Field(ge=0, le=2**32 - 1)
-    payload_type: int = Field(default=96, ge=0, le=127)
-    owner: str = Field(default="", max_length=80)
-
-
-class PsOut(Internal):
-    """First line of the answer: where the stream comes from. A line with ``ended`` is the last."""
-
-    host: str
-    port: int
-
-
 class ErrorOut(Internal):
     error: str  # stable id: sdp.invalid, sdp.no_codec, stream.unknown, relay.full, source.*
     message: str

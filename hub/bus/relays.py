@@ -21,11 +21,13 @@ from hub.bus.relay_wire import (
     SubscribeIn,
     SubscriberAnswer,
     SubscriberOut,
+    TalkConfig,
     TracksIn,
 )
 from hub.domain.errors import NotFound
 
 MAX_STREAMING: Final = 128
+TALK_S: Final = 20.0  # the device answers, then calls back
 ALIVE_S: Final = 1.5  # a relay that says nothing for so long is dead, or cannot be reached
 
 
@@ -117,6 +119,10 @@ class Relays(InternalClient):
         except httpx.HTTPError as error:
             raise self.silent(error) from None
         raise self.error(response.status_code, answer)
+
+    async def put_talk(self, base: str, talk: str, config: TalkConfig) -> None:
+        """Have the relay speak to a device; returns once the device listens. Raises what the device says."""
+        await self.call("PUT", base, f"/talks/{talk}", body=config, timeout_s=TALK_S)
 
     async def patch(self, base: str, session: str, fragment: FragmentIn) -> FragmentOut:
         """Trickle into a session, or begin its ICE anew. Raises NotFound ``session.unknown``, Invalid."""

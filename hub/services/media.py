@@ -172,6 +172,35 @@ class Media:
             await self._redis.set(PUBLISHING_KEY.format(member=mine.id), out.session, ex=KEEP_S)
         return await self._note(who, node, mine.id, out, keys=(mine.id,), publishes=True)
 
+    # streams that are no camera's and no member's: playbacks, talks ----------------------------------------
+
+    async def watch_stream(
+        self, who: SignedInAs, stream: StreamId, sdp: str, *, keys: Sequence[str], width: int | None = None
+    ) -> Answered:
+        """A viewer of a stream that somebody has opened; the caller has asked whether this person may."""
+        node, out = await self._watch(stream, self._offer(who, sdp, stream, width))
+        return await self._note(who, node, stream, out, keys=keys)
+
+    async def read_stream(
+        self, who: SignedInAs, node: NodeInfo, stream: StreamId, *, keys: Sequence[str]
+    ) -> TransportStream:
+        """The same as MPEG-TS. Close what is returned."""
+        opened = await self.relays.transport_stream(node.url, stream, owner=owner_key(who.session))
+        try:
+            await self._note(who, node, stream, AnswerOut(sdp="", session=opened.session), keys=keys)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
+
+    async def publish_stream(
+        self, who: SignedInAs, stream: StreamId, sdp: str, *, keys: Sequence[str]
+    ) -> tuple[Answered, NodeInfo]:
+        """Publish a stream of one's own, and on which relay."""
+        node = await self.placements.place(stream, anew=True)
+        out = await self.relays.whip(node.url, stream, self._offer(who, sdp, stream))
+        return await self._note(who, node, stream, out, keys=keys, publishes=True), node
+
     async def _watch_camera(
         self, who: SignedInAs, camera: CameraId, offer: OfferIn, *, keys: Sequence[str]
     ) -> Answered:
@@ -400,10 +429,18 @@ class Media:
 
     async def _end(self, session: str, noted: Noted) -> None:
         try:
-            await self.relays.end_session(noted.url, session)
+            if await self._runs(noted.node):  # one that hangs would keep us waiting for nothing
+                await self.relays.end_session(noted.url, session)
         except HubError as error:  # the relay is gone, and the session with it
             log.info("media.end_failed", relay=noted.node, error=error.id)
         await self._unnote(session, noted)
+
+    async def _runs(self, node: str) -> bool:
+        """Whether a relay is there, as far as anybody knows."""
+        try:
+            return any(each.id == node for each in await self.placements.relays_alive())
+        except Unavailable:
+            return True
 
     async def _noted(self, session: str) -> Noted | None:
         try:

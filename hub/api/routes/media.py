@@ -9,12 +9,14 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 
 from hub.api.deps import Requires, part, signed_in
 from hub.domain.errors import Invalid
-from hub.domain.ids import CameraId, ConferenceId, MemberId
+from hub.domain.ids import CameraId, ConferenceId, MemberId, StreamId
 from hub.domain.roles import Right
 from hub.services.access import holds, require
 from hub.services.accounts import SignedInAs
 from hub.services.context import Actor
 from hub.services.media import Answered, Media
+from hub.services.playbacks import Playbacks
+from hub.services.talks import Talks
 
 router = APIRouter(tags=["media"])
 MAX_SDP: Final = 65_536
@@ -40,7 +42,10 @@ class _Either(Requires):
 MediaDep = Annotated[Media, Depends(part(Media))]
 Who = Annotated[SignedInAs, Depends(signed_in)]
 SessionName = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
+PlaybacksDep = Annotated[Playbacks, Depends(part(Playbacks))]
+TalksDep = Annotated[Talks, Depends(part(Talks))]
 watches: Final = Depends(Requires(Right.CAMERA_WATCH))
+controls: Final = Depends(Requires(Right.CAMERA_CONTROL))
 joins: Final = Depends(Requires(Right.CONFERENCE_JOIN))
 has_media: Final = Depends(_Either(Right.CAMERA_WATCH, Right.CONFERENCE_JOIN))
 
@@ -103,6 +108,20 @@ async def watch_camera(camera: CameraId, who: Who, media: MediaDep, sdp: Offer, 
 async def publish(conference: ConferenceId, who: Who, media: MediaDep, sdp: Offer) -> Response:
     """Send one's own camera and microphone: 404, 409 `conference.not_in`, `conference.ended`, 503 `relay.none`."""
     return _created(await media.publish(who, conference, sdp), "whip")
+
+
+@router.post("/whip/cameras/{camera}/talk", dependencies=[controls], **DOCS)
+async def talk(camera: CameraId, who: Who, talks: TalksDep, sdp: Offer) -> Response:
+    """Speak to a camera: 404, 409 `camera.not_gb28181`, `talk.busy`, 503 `gateway.none` or the device's `gb28181.…`."""
+    return _created(await talks.open(who, camera, sdp), "whip")
+
+
+@router.post("/whep/playbacks/{playback}", dependencies=[controls], **DOCS)
+async def watch_playback(
+    playback: StreamId, who: Who, playbacks: PlaybacksDep, sdp: Offer, width: Width = None
+) -> Response:
+    """Watch a recording: 404 `playback.unknown`, 503."""
+    return _created(await playbacks.watch(who, playback, sdp, width=width))
 
 
 @router.post("/whep/conferences/{conference}/members/{member}", dependencies=[joins], **DOCS)
