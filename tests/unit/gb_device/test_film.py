@@ -27,8 +27,8 @@ def test_a_film_comes_back_as_it_was_saved_and_not_at_all_when_outdated_or_damag
 
 def test_the_tone_is_what_a_g711_decoder_expects() -> None:
     decoder = av.CodecContext.create("pcm_alaw", "r")
-    decoder.sample_rate, decoder.layout = 8_000, "mono"  # type: ignore[attr-defined] # an audio codec
-    (frame,) = decoder.decode(av.Packet(tone(440.0)))  # type: ignore[attr-defined] # an audio codec
+    decoder.sample_rate, decoder.layout = 8_000, "mono"
+    (frame,) = decoder.decode(av.Packet(tone(440.0)))
     samples = frame.to_ndarray().reshape(-1).astype(float)
     wanted = np.sin(np.arange(8_000) * 2 * np.pi * 440 / 8_000) * 6_000
     assert np.abs(samples - wanted).max() < 200
