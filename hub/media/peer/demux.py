@@ -124,7 +124,7 @@ class Demux:
         if session is None:
             self._totals.unknown_path += 1
         elif 20 <= head[0] <= 63:
-            session.dtls.pipe.feed(self._inlet.buffer[at : at + size])
+            session.dtls.feed(self._inlet.buffer[at : at + size])
         elif 128 <= head[0] <= 191:
             self._media(session, slot, size, 192 <= head[1] <= 223, now)
         else:
