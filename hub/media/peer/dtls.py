@@ -135,7 +135,9 @@ class Dtls:
             raise DtlsFailed("the association has ended")
         try:
             async with asyncio.timeout(timeout):
-                await transport.start(RTCDtlsParameters(fingerprints=prints, role="server" if self._active else "client"))
+                await transport.start(
+                    RTCDtlsParameters(fingerprints=prints, role="server" if self._active else "client")
+                )
         except TimeoutError as error:
             raise DtlsFailed("the handshake took too long") from error
         if transport.state != "connected":
@@ -185,9 +187,10 @@ class Dtls:
             return
         if ssl.get_protocol_version_name() != PROTOCOL or ssl.get_cipher_name() not in CIPHERS:
             return
-        self._alerts = Alerts(
-            ssl.master_key(), ssl.client_random(), ssl.server_random(), client=not self._active
-        )  # fmt: skip
+        secret, theirs, ours = ssl.master_key(), ssl.client_random(), ssl.server_random()
+        if secret is None or theirs is None or ours is None:
+            return
+        self._alerts = Alerts(secret, theirs, ours, client=not self._active)
         with contextlib.suppress(SSL.Error):  # says close_notify into its memory, and nobody reads that but us
             ssl.shutdown()
             self._goodbye = ssl.bio_read(1500)

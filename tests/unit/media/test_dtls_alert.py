@@ -1,5 +1,6 @@
 """Alerts read with the keys alone, against what OpenSSL writes."""
 
+from contextlib import suppress
 from functools import cache
 
 import pytest
@@ -20,14 +21,10 @@ def _shaken() -> tuple[SSL.Connection, SSL.Connection, bytes]:
     client.set_connect_state()
     for _ in range(8):
         for one, other in ((client, server), (server, client)):
-            try:
+            with suppress(SSL.WantReadError):
                 one.do_handshake()
-            except SSL.WantReadError:
-                pass
-            try:
+            with suppress(SSL.WantReadError):
                 other.bio_write(one.bio_read(16_384))
-            except SSL.WantReadError:
-                pass
     client.shutdown()
     return server, client, client.bio_read(1_500)
 
@@ -35,7 +32,11 @@ def _shaken() -> tuple[SSL.Connection, SSL.Connection, bytes]:
 def _alerts(*, client: bool) -> Alerts:
     ssl = _shaken()[0]
     assert (ssl.get_protocol_version_name(), ssl.get_cipher_name() in CIPHERS) == (PROTOCOL, True)
-    return Alerts(ssl.master_key(), ssl.client_random(), ssl.server_random(), client=client)
+    secret, client_random, server_random = ssl.master_key(), ssl.client_random(), ssl.server_random()
+    assert secret is not None
+    assert client_random is not None
+    assert server_random is not None
+    return Alerts(secret, client_random, server_random, client=client)
 
 
 def test_a_close_notify_of_openssl_ends_the_association() -> None:
