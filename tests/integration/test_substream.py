@@ -92,7 +92,8 @@ async def test_a_sub_stream_that_cannot_be_had_costs_no_picture() -> None:
     ):
         await until(lambda: len(server.sessions[0].seats) == 1)
         (seat,) = server.sessions[0].seats.values()
-        assert (sub := feed._sub) is not None
+        sub = feed.sub
+        assert sub is not None
         await until(lambda: sub.opened > 1)
         before = seat.sender.packets
         await until(lambda: seat.sender.packets > before + 40)

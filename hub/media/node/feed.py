@@ -64,9 +64,9 @@ class Feed:
         expects: tuple[Codec, ...] = () if config.kind == "leg" else ("h264",)
         layers = 1 if config.sub_url is None else 2
         self.stream = Stream(id, clock=clock, expects=expects, layers=layers, on_change=self._subscribers_changed)
-        self._sub: SubStream | None = None
+        self.sub: SubStream | None = None
         if config.sub_url is not None:
-            self._sub = SubStream(self.stream, config.sub_url, opener, linger_s=linger_s, retry=retry)
+            self.sub = SubStream(self.stream, config.sub_url, opener, linger_s=linger_s, retry=retry)
         self.health = Health()
         self.opened = 0  # connections ever tried
         self._past = Figures()  # of connections that are over
@@ -171,8 +171,8 @@ class Feed:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._start_taps()
-                if self._sub is not None:
-                    group.create_task(self._sub.run(), name=f"{self.stream.id}/sub")
+                if self.sub is not None:
+                    group.create_task(self.sub.run(), name=f"{self.stream.id}/sub")
                 while True:
                     await self._until_wanted()
                     self._moved = False
@@ -199,8 +199,8 @@ class Feed:
         if self._seen > before:
             self._hurry.set()
         self._changed.set()
-        if self._sub is not None:
-            self._sub.wake()
+        if self.sub is not None:
+            self.sub.wake()
         self._on_change()
 
     async def _until_wanted(self) -> None:
