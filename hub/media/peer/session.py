@@ -15,6 +15,7 @@ from hub.domain.errors import IllegalTransition
 from hub.media.peer.counters import Counters
 from hub.media.peer.dtls import Dtls, DtlsFailed
 from hub.media.peer.fanout import Repair
+from hub.media.peer.intake import Intake
 from hub.media.peer.negotiate import Wanted
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hub.media.peer.subscriber import Subscriber
 
 STEER_EVERY_MS: Final = 250
+SMALL_TILE: Final = 800  # pixels: what a usual sub stream fills
 REMB_OLD_MS: Final = 5_000
 COMPOUND: Final = 1_100  # octets of sender reports that leave together
 
@@ -116,6 +118,7 @@ class Session:
         self.label = label
         self.ice = ice
         self.dtls = dtls
+        self.intake = Intake()
         self.state = State.NEW
         self.reason = ""
         self.publisher: Publisher | None = None
@@ -311,6 +314,11 @@ class Session:
             seat.sender.afford(fair)
         if not any(seat.viewers.choice for seat in seen):
             return
+        for seat in seen:
+            if len(layers := seat.viewers.layers(now_ms)) > 1:
+                small = seat.width is not None and seat.width <= SMALL_TILE
+                narrow = fair is not None and fair < layers[0].rates[-1]
+                seat.stream.prefer(self.id, low=small or narrow)
         tiles = [Tile(seat.viewers.layers(now_ms), seat.viewers.chosen(seat.sender), seat.width) for seat in seen]
         self._wish = wish(tiles)
         for seat, share in zip(seen, allot(tiles, budget), strict=True):
