@@ -34,6 +34,7 @@ class _Connection:
     brought: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)  # it said that it knows nothing of them
     keys: frozenset[str] = frozenset()  # what is noted of it
+    streams: frozenset[str] = frozenset()
     adopted: bool = False  # an offer that is out may have been lost with the socket of before
 
 
@@ -306,9 +307,12 @@ class Subscription:
     async def _note(self, connection: _Connection) -> None:
         """What the connection hangs on, so that whoever withdraws a right finds it. Before the relay sends."""
         keys = frozenset(key for name, granted in self._granted.items() if name in self._wanted for key in granted.keys)
-        if keys != connection.keys or not connection.keys:
-            await self._media.note_subscriber(self._who(), connection.node, connection.session, connection.keys, keys)
-            connection.keys = keys
+        streams = frozenset(self._streams())
+        if (keys, streams) != (connection.keys, connection.streams) or not connection.keys:
+            await self._media.note_subscriber(
+                self._who(), connection.node, connection.session, connection.keys, keys, streams
+            )
+            connection.keys, connection.streams = keys, streams
 
     def _wish(self, stream: str, keys: Iterable[str]) -> TrackWish:
         tracks = [self._wanted[key] for key in keys]
