@@ -78,6 +78,7 @@ class Stream:
         self._listeners: dict[Kind, list[Listener]] = {"video": [], "audio": []}
         self._readers: list[Reader] = []
         self._viewers: set[str] = set()
+        self._low: set[str] = set()  # viewers with small tiles, or narrow paths
         self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
         self.described = asyncio.Event()  # it is known what it carries
@@ -329,7 +330,20 @@ class Stream:
             self._viewers.remove(viewer)
             self._needing.discard(viewer)
             self._hearing.discard(viewer)
+            self._low.discard(viewer)
             self._changed()
+
+    def prefer(self, viewer: str, *, low: bool) -> None:
+        """A smaller picture would do for a viewer, or no more: where the source has one, it is opened for that."""
+        before = bool(self._low)
+        (self._low.add if low else self._low.discard)(viewer)
+        if before != bool(self._low):
+            self._changed()
+
+    @property
+    def low_wanted(self) -> bool:
+        """Whether a smaller picture would do for somebody."""
+        return bool(self._low)
 
     def on_end(self, ending: Callable[[], None]) -> None:
         """Call it once when the stream ends."""

@@ -85,7 +85,7 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
-OFFSETS: Final = (0, 1, 2, 11)  # interface, media, demo cameras, media of a second relay
+OFFSETS: Final = (0, 1, 2, 3, 11)  # what one demo hub takes, and the media of a second relay
 
 
 def free_ports() -> int:

@@ -117,7 +117,6 @@ def origins(hub: DemoHub) -> dict[str, str]:
 
 
 def test_a_relay_is_drained_and_no_tile_of_the_wall_goes_black(hub: DemoHub, wall: Page) -> None:
-    print(wall.evaluate("async () => { const out = []; for (const p of window.__peers) { const r = await p.getStats(); out.push([p.connectionState, p.getSenders().map(s => !!s.track), [...r.values()].filter(x => /candidate-pair|remote/.test(x.type)).map(x => [x.type, x.nominated, x.state, x.port, x.remoteCandidateId])]);} return JSON.stringify(out); }"))
     (home,) = homes(wall)
     print("home", home, relays(hub), origins(hub))
     reset(wall)

@@ -38,6 +38,7 @@ const GIVE_UP = 4_000 // ms after that: another connection
 const HANDOVER = 8_000 // ms that a connection of before stays at most until the new one shows pictures
 const HAND_EVERY = 50 // ms
 const MOST = 64
+const COMING = new Set(['off', 'connecting']) // a page's tiles are there before its line
 
 /** One picture of the page's connection. `tracks` are there as soon as they are offered. */
 export class SharedTrack extends Emitter<{ change: SharedTrack }> {
@@ -132,9 +133,13 @@ export class Subscriber {
     line.on('ready', () => { this.tell() })
   }
 
-  /** Whether one more picture fits, over a line that is up. */
+  /** Whether one more picture fits, over a line that is up or about to be. */
   get usable(): boolean {
-    return this.options.line.state() === 'open' && this.wanted.size < MOST
+    return (this.up || COMING.has(this.options.line.state())) && this.wanted.size < MOST
+  }
+
+  get up(): boolean {
+    return this.options.line.state() === 'open'
   }
 
   open(wish: Wish, visible = true): SharedTrack {

@@ -96,7 +96,9 @@ class Streams:
         if config.kind == "gb28181":
             parse_gb_url(config.url)
         elif config.kind != "leg":
-            check_url(config.url, files=True)  # the folder of files is checked at each opening
+            for url in (config.url, config.sub_url):  # the folder of files is checked at each opening
+                if url is not None:
+                    check_url(url, files=True)
         if (feed := self._feeds.get(id)) is not None:
             feed.reconfigure(config)
             self._expect(feed)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hub.media.peer.subscriber import Subscriber
 
 STEER_EVERY_MS: Final = 250
+SMALL_TILE: Final = 800  # pixels: what a usual sub stream fills
 REMB_OLD_MS: Final = 5_000
 COMPOUND: Final = 1_100  # octets of sender reports that leave together
 
@@ -311,6 +312,11 @@ class Session:
             seat.sender.afford(fair)
         if not any(seat.viewers.choice for seat in seen):
             return
+        for seat in seen:
+            if len(layers := seat.viewers.layers(now_ms)) > 1:
+                small = seat.width is not None and seat.width <= SMALL_TILE
+                narrow = fair is not None and fair < layers[0].rates[-1]
+                seat.stream.prefer(self.id, low=small or narrow)
         tiles = [Tile(seat.viewers.layers(now_ms), seat.viewers.chosen(seat.sender), seat.width) for seat in seen]
         self._wish = wish(tiles)
         for seat, share in zip(seen, allot(tiles, budget), strict=True):

@@ -80,11 +80,12 @@ def allot(tiles: Sequence[Tile], budget: int | None) -> list[int | None]:
     widths = [tile.width if tile.width is not None else 1 << 20 for tile in tiles]
     for i in sorted(range(len(tiles)), key=lambda i: -widths[i]):
         layers, current, width = tiles[i]
-        share = least[i] + spare
+        share = shares[i] = least[i] + spare
+        if not any(layer.alive for layer in layers):
+            continue
         layer, temporal = choose(layers, current, width=width, budget=share)
         rates = next((each.rates for each in layers if each.index == layer), (0,))
         spare = max(spare - max(rates[min(temporal, len(rates) - 1)] - least[i], 0), 0)
-        shares[i] = share
     return shares
 
 
