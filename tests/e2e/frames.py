@@ -1,4 +1,4 @@
-"""What a viewer sees of a change behind the picture: the longest time without a new frame, and black or empty moments."""
+"""What a viewer sees of a change behind the picture: the longest time without a new frame, and black moments."""
 
 import time
 from typing import Any, Final
@@ -81,7 +81,9 @@ def frames(page: Page) -> list[dict[str, Any]]:
 
 def told(found: list[dict[str, Any]]) -> str:
     """Them in one line."""
-    return "  ".join(f"{one['name']} gap {one['gap']} ms, {one['frames']} frames, black {one['black']}" for one in found)
+    return "  ".join(
+        f"{one['name']} gap {one['gap']} ms, {one['frames']} frames, black {one['black']}" for one in found
+    )
 
 
 def until_all_move(page: Page, count: int, *, seconds: float = 30) -> float:

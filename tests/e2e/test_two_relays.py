@@ -3,17 +3,23 @@
 Figures are printed; what is asserted has room for a machine that others use as well.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 from playwright.sync_api import Page
 
+from hub.bus import leases
+from hub.bus.relay_wire import LEASE_KEY, StreamState
+from hub.relay_commands import Site, at_site
+from hub.settings import Settings
 from tests.e2e.demo_hub import ROOT, DemoHub, children_of, demo_hub
 from tests.e2e.frames import frames, reset, told, until_all_move, watch_frames
 from tests.e2e.pages import until, videos_play
@@ -22,7 +28,7 @@ pytestmark = pytest.mark.e2e
 OpenAs = Callable[..., Page]
 
 TILES: Final = 4
-CAMERAS: Final = ("cam-01", "cam-02", "cam-03", "cam-08")
+TOWN: Final = [f"cam-{n:02}" for n in range(1, 13)]
 DRAIN_GAP_MS: Final = 1_500
 KILL_GAP_MS: Final = 5_000
 
@@ -32,9 +38,10 @@ async () => {
   for (const peer of window.__peers ?? []) {
     if (peer.connectionState !== 'connected' || peer.getSenders().some((one) => one.track)) continue;
     const reports = await peer.getStats();
-    for (const one of reports.values())
-      if (one.type === 'candidate-pair' && one.nominated && one.state === 'succeeded')
-        ports.push(String(reports.get(one.remoteCandidateId).port));
+    for (const one of reports.values()) {
+      const pair = one.type === 'transport' && reports.get(one.selectedCandidatePairId);
+      if (pair) ports.push(String(reports.get(pair.remoteCandidateId).port));
+    }
   }
   return ports;
 }
@@ -44,7 +51,8 @@ DROP: Final = """
   for (const [tile, camera] of cameras.entries()) {
     const data = new DataTransfer();
     data.setData('application/x-sharpeyes', JSON.stringify({camera}));
-    document.querySelectorAll('[data-tile]')[tile]?.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true}));
+    const drop = new DragEvent('drop', {dataTransfer: data, bubbles: true});
+    document.querySelectorAll('[data-tile]')[tile]?.dispatchEvent(drop);
   }
 }
 """
@@ -96,29 +104,61 @@ def relay_process(hub: DemoHub, port: str) -> int:
     raise LookupError(port)
 
 
+Work = TypeVar("Work")
+
+
+def at(hub: DemoHub, work: Callable[[Site], Coroutine[Any, Any, Work]]) -> Work:
+    """Do something with the hub's relays and its Redis; the browser's event loop has this thread."""
+
+    async def run() -> Work:
+        async with at_site(Settings(data=hub.data)) as site:
+            return await work(site)
+
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, run()).result(30)
+
+
+async def carried(site: Site) -> dict[str, list[StreamState]]:
+    """What each relay carries, by its media port."""
+    return {node.facts["udp_port"]: await site.relays.streams(node.url) for node in await site.nodes()}
+
+
+async def cameras_of_both(site: Site) -> list[str]:
+    """Two cameras of each relay: those that it has open, else ones that get their place there now."""
+    nodes = await site.nodes()
+    alive = {node.id for node in nodes}
+    places = {camera: await leases.holder_of(site.redis, f"stream:{camera}") for camera in TOWN}
+    free = [camera for camera, holder in places.items() if holder not in alive]
+    found = []
+    for node in nodes:
+        mine = [camera for camera, holder in places.items() if holder == node.id]
+        while len(mine) < 2:
+            camera = free.pop()
+            await site.redis.set(LEASE_KEY.format(name=f"stream:{camera}"), node.id, px=60_000)
+            mine.append(camera)
+        found += mine[:2]
+    return found
+
+
 @pytest.fixture
 def wall(hub: DemoHub, open_as: OpenAs) -> Page:
-    """A wall of four whose cameras are spread over both relays, on one connection."""
+    """A wall of four on one connection; two of its cameras come to the page's relay by legs."""
     page = open_as("commander", "city", path="/wall")
     page.locator("[data-tile]").first.wait_for()
+    cameras = at(hub, cameras_of_both)
     page.keyboard.press("4")
-    page.evaluate(DROP, list(CAMERAS))
+    page.evaluate(DROP, cameras)
     videos_play(page, TILES, seconds=60)
+    (home,) = homes(page)
+    here = {state.stream: state.origin for state in at(hub, carried)[home] if state.stream in cameras}
+    assert sorted(origin is not None for origin in here.values()) == [False, False, True, True], here
     watch_frames(page)
     until_all_move(page, TILES)
     return page
 
 
-def origins(hub: DemoHub) -> dict[str, str]:
-    """The relay that has each of the wall's cameras open, by the interface."""
-    with hub.client("commander", "city") as api:
-        items: list[dict[str, Any]] = api.get("/cameras", params={"limit": 200}).json()["items"]
-    return {item["id"]: str(item.get("node")) for item in items if item["id"] in CAMERAS}
-
-
 def test_a_relay_is_drained_and_no_tile_of_the_wall_goes_black(hub: DemoHub, wall: Page) -> None:
     (home,) = homes(wall)
-    print("home", home, relays(hub), origins(hub))
     reset(wall)
     wall.wait_for_timeout(2_000)
     print("undisturbed:", told(frames(wall)))
@@ -145,3 +185,34 @@ def test_pictures_are_there_again_when_the_page_s_relay_was_killed(hub: DemoHub,
     assert len(found) == TILES
     assert all(one["quiet"] < 1_000 for one in found), told(found)
     assert max(one["gap"] for one in found) < KILL_GAP_MS, told(found)
+
+
+def test_a_conference_goes_on_while_the_relay_of_its_pictures_is_drained(hub: DemoHub, open_as: OpenAs) -> None:
+    commander = open_as("commander", "city", path="/incidents")
+    police = open_as("department", "dept-police")
+    commander.locator("[data-test=new-incident]").click()
+    title = commander.locator("[data-test=incident-title]")
+    title.locator("input").or_(commander.locator("input[data-test=incident-title]")).first.fill("迎宾大道积水")
+    commander.locator("[data-test=open-incident]").click()
+    commander.locator("[data-test=call]").click()
+    dialog = commander.get_by_role("dialog").filter(has_text="呼叫单位")
+    dialog.locator("[data-unit=dept-police]").click()
+    dialog.locator("[data-test=call]").click()
+    police.get_by_role("alertdialog").get_by_role("button", name="接听").click()
+    commander.locator("[data-test=stage-camera]").click()
+    commander.locator("[data-camera=cam-02]").click()
+    for page in (commander, police):
+        videos_play(page, 2, seconds=60)  # the other member, and the stage
+    for page in (commander, police):
+        watch_frames(page)
+        until_all_move(page, 2)
+        reset(page)
+    (home,) = homes(police)
+    drained(hub, commander, relays(hub)[home])
+    commander.wait_for_timeout(3_000)
+    seen = {page: frames(page) for page in (commander, police)}
+    print("conference:", *(told(found) for found in seen.values()), sep="\n  ")
+    assert home not in (*homes(commander), *homes(police))
+    command(hub, "undrain", relays(hub)[home])
+    for found in seen.values():
+        assert all(one["black"] == 0 and one["gap"] < DRAIN_GAP_MS for one in found), told(found)
