@@ -30,7 +30,7 @@ OpenAs = Callable[..., Page]
 TILES: Final = 4
 TOWN: Final = [f"cam-{n:02}" for n in range(1, 13)]
 DRAIN_GAP_MS: Final = 1_500
-KILL_GAP_MS: Final = 5_000
+KILL_GAP_MS: Final = 3_000
 
 HOMES: Final = """
 async () => {
@@ -179,7 +179,7 @@ def test_pictures_are_there_again_when_the_page_s_relay_was_killed(hub: DemoHub,
     (home,) = homes(wall)
     reset(wall)
     os.kill(relay_process(hub, home), signal.SIGKILL)
-    wall.wait_for_timeout(6_000)
+    wall.wait_for_timeout(5_000)
     found = frames(wall)
     print("killed:", told(found))
     assert len(found) == TILES
