@@ -19,6 +19,7 @@ from hub.services.playbacks import Playbacks
 from hub.services.presence import Presence
 from hub.services.relay_watch import RelayWatch
 from hub.services.reports import Reports
+from hub.services.snapshots import Snapshots
 from hub.services.states import StreamBook
 from hub.services.talks import Talks
 
@@ -41,13 +42,23 @@ class Live:
     control: CameraControl
     playbacks: Playbacks
     talks: Talks
+    snapshots: Snapshots
     node: str
     ctx: Context
 
     @property
     def parts(self) -> tuple[object, ...]:
         """What routes ask for by class."""
-        return (self.fanout, self.media, self.placements, self.gateways, self.control, self.playbacks, self.talks)
+        return (
+            self.fanout,
+            self.media,
+            self.placements,
+            self.gateways,
+            self.control,
+            self.playbacks,
+            self.talks,
+            self.snapshots,
+        )
 
     @property
     def tasks(self) -> tuple[BackgroundTask, ...]:
@@ -103,6 +114,7 @@ def make_live(ctx: Context, *, token: str, node: str) -> Live:
         control=control,
         playbacks=Playbacks(ctx, placements, media, control, book_of_gateways),
         talks=Talks(ctx, placements, media, control, book_of_gateways),
+        snapshots=Snapshots(ctx, media, control, book_of_gateways),
         node=node,
         ctx=ctx,
     )

@@ -369,3 +369,21 @@ class PlaybackControl(Request):
     action: Literal["pause", "play", "seek", "speed"]
     seek_s: Annotated[float, Field(ge=0, le=31 * 86_400)] | None = None
     speed: Annotated[float, Field(ge=0.125, le=16)] | None = None
+
+
+class AskPictures(Request):
+    count: Annotated[int, Field(ge=1, le=10)] = 1
+    interval_s: Annotated[int, Field(ge=1, le=60)] = 1
+
+
+class PicturesAsked(Reply):
+    session: str
+
+
+class PictureTaken(Reply):
+    sha256: str
+    at: int
+
+
+class PicturesTaken(Reply):
+    items: list[PictureTaken]

@@ -23,6 +23,7 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     DELETE /sessions/{session}                -> 204
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
+    GET    /streams/{stream}/snapshot?owner=  -> 200 image/jpeg     the newest key frame; the source is opened for it
     GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 or video/h265, Annex B: one key frame
     PUT    /drain                             DrainIn -> 204        take nothing new, or again
     GET    /alive                             -> 200 text/plain without end: a byte every half second

@@ -27,6 +27,7 @@ from hub.bus.relay_wire import (
 from hub.domain.errors import NotFound
 
 MAX_STREAMING: Final = 128
+SNAPSHOT_S: Final = 15.0  # a camera's opening and its longest usual GOP
 TALK_S: Final = 20.0  # the device answers, then calls back
 ALIVE_S: Final = 1.5  # a relay that says nothing for so long is dead, or cannot be reached
 
@@ -119,6 +120,12 @@ class Relays(InternalClient):
         except httpx.HTTPError as error:
             raise self.silent(error) from None
         raise self.error(response.status_code, answer)
+
+    async def snapshot(self, base: str, stream: str, *, owner: str) -> bytes:
+        """The stream's newest key frame as JPEG; waits for one."""
+        return await self.call(
+            "GET", base, f"/streams/{stream}/snapshot", params={"owner": owner}, timeout_s=SNAPSHOT_S
+        )
 
     async def put_talk(self, base: str, talk: str, config: TalkConfig) -> None:
         """Have the relay speak to a device; returns once the device listens. Raises what the device says."""

@@ -30,6 +30,7 @@ from hub.bus.streaming import Streamed
 from hub.domain.errors import Invalid, NotFound
 from hub.domain.ids import Id
 from hub.media.node.manager import Streams
+from hub.media.taps.snapshot import jpeg_of
 
 _ID: Final = TypeAdapter(Id)
 VPS: Final = b"\x40"  # what a key frame of H.265 begins with, and none of H.264
@@ -56,6 +57,7 @@ class Routes:
             Route("/streams/{stream}", self.delete, methods=["DELETE"]),
             Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
             Route("/streams/{stream}/whip", self.whip, methods=["POST"]),
+            Route("/streams/{stream}/snapshot", self.snapshot, methods=["GET"]),
             Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
             Route("/streams/{stream}/pushes/{node}", self.push, methods=["PUT"]),
             Route("/streams/{stream}/pushes/{node}", self.unpush, methods=["DELETE"]),
@@ -161,6 +163,13 @@ class Routes:
         if not await self._streams.need_talks.delete(_talk(request)):
             raise NotFound("talk.unknown", "there is no such talk")
         return Response(status_code=204)
+
+    async def snapshot(self, request: Request) -> Response:
+        outlet = self._streams.outlet(_stream(request), _owner(request))
+        try:
+            return Response(await jpeg_of(await outlet.first()), media_type="image/jpeg")
+        finally:
+            self._streams.outlets.close(outlet.id, "left")
 
     async def picture(self, request: Request) -> Response:
         data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
