@@ -39,16 +39,25 @@ class Catalogs:
         self._clock = clock
         self._group = group
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def start(self, device: str) -> bool:
-        """Ask in the background; False when that is under way."""
+        """Ask in the background; False when that is under way: then it is asked once more when it is done."""
         if device in self._running:
+            self._again.add(device)
             return False
         task = self._group.create_task(self._ask(device), name=f"catalog/{device}")
         self._running[device] = task
-        task.add_done_callback(lambda _: self._running.pop(device, None))
+        task.add_done_callback(lambda task: self._done(device, task))
         return True
+
+    def _done(self, device: str, task: "asyncio.Task[None]") -> None:
+        self._running.pop(device, None)
+        if device in self._again:
+            self._again.discard(device)
+            if not task.cancelled():
+                self.start(device)  # what was answered may be older than the wish
 
     async def _ask(self, device: str) -> None:
         loop = asyncio.get_running_loop()
