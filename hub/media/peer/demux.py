@@ -130,7 +130,7 @@ class Demux:
         elif not session.intake.takes(now, PUBLISHED if session.publisher is not None else VIEWED):
             self._totals.flooded += 1
         elif 20 <= head[0] <= 63:
-            if not session.dtls.pipe.feed(self._inlet.buffer[at : at + size]):
+            if not session.dtls.feed(self._inlet.buffer[at : at + size]):
                 self._totals.dtls_dropped += 1
         elif 128 <= head[0] <= 191:
             self._media(session, slot, size, 192 <= head[1] <= 223, now)

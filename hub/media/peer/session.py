@@ -408,7 +408,7 @@ class Session:
     def send_rtcp(self, plain: bytes) -> None:
         """Protect and send one compound."""
         try:
-            self.dtls.pipe.send(self.dtls.protect_rtcp(plain))
+            self.dtls.send(self.dtls.protect_rtcp(plain))
         except (pylibsrtp.Error, ValueError, AttributeError):
             self._counters.protect_failed += 1
 
