@@ -254,12 +254,13 @@ async def _publishing(town: Town, member: str) -> bool:
     return any(each["id"] == member and each["publishing"] for c in found["items"] for each in c["members"])
 
 
-CAMERAS = {
+Kinds = dict[str, Callable[[Town], Awaitable[Taken]]]
+CAMERAS: Kinds = {
     "whep by udp": whep_by_udp, "whep by tcp": whep_by_tcp, "subscriber": subscriber, "behind a leg": behind_a_leg,
     "transport stream": transport_stream,
 }  # fmt: skip
-CHANNELS = {"playback": playback_watched, "playback as a file": playback_read, "talk": talk}
-KINDS: dict[str, Callable[[Town], Awaitable[Taken]]] = {**CAMERAS, **CHANNELS, "publisher": publisher}
+CHANNELS: Kinds = {"playback": playback_watched, "playback as a file": playback_read, "talk": talk}
+KINDS: Kinds = {**CAMERAS, **CHANNELS, "publisher": publisher}
 
 
 async def ends(taken: Taken, begun: float) -> None:
@@ -294,7 +295,7 @@ async def test_signing_out_ends_it_within_two_seconds_and_nobody_elses(rig: Rig,
         await other.close()
 
 
-@pytest.mark.parametrize("kind", {**CAMERAS, **CHANNELS})
+@pytest.mark.parametrize("kind", [*CAMERAS, *CHANNELS])
 async def test_a_camera_that_is_taken_away_ends_it_within_two_seconds(rig: Rig, kind: str) -> None:
     async with town(rig) as where, asyncio.timeout(3 * PATIENCE):
         taken = await KINDS[kind](where)
