@@ -111,7 +111,9 @@ def demo(
     """
     if context.invoked_subcommand is not None:
         return
-    settings = settled(data=data, port=port, host="127.0.0.1", demo=True, relays=relays)
+    from hub.demo.gb_town import with_gateway
+
+    settings = with_gateway(settled(data=data, port=port, host="127.0.0.1", demo=True, relays=relays))
     _run(settings, None, None, tls_self_signed=False, behind_proxy=False)
 
 
@@ -224,7 +226,7 @@ def role(
     data: Data = None,
     log_as: Annotated[str | None, typer.Option("--log-as", help="Name of its log, where a host runs several.")] = None,
 ) -> None:
-    """Run one role in this process: api, relay, gateway, vision, demo-cameras (a cluster's hosts do this)."""
+    """Run one role in this process: api, relay, gateway, vision, demo-cameras, demo-device (a cluster does this)."""
     from hub import main, tls
 
     settings = settled(data=data)
@@ -240,6 +242,7 @@ def role(
         "gateway": main.gateway,
         "vision": main.vision,
         "demo-cameras": main.demo_cameras,
+        "demo-device": main.demo_device,
     }
     if name not in roles:
         fail(Invalid("role.unknown", f"no role {name}: " + ", ".join(roles)))

@@ -24,7 +24,7 @@ from hub.secrets import internal_token, prepare_data_folder
 from hub.settings import Settings
 from hub.supervisor import EX_CONFIG, Child, ChildFailed, keep
 from hub.tls import Tls
-from signaling.wire import MAX_CLIENT_BYTES
+from signaling.wire import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:  # what only one role needs is imported by that role: the relay never loads the database
     from redis.asyncio import Redis
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # what only one role needs is imported by that role: the rela
 READY_S: Final = 180.0  # a first `sharpeyes demo` without `make` encodes its films meanwhile
 POLL_S: Final = 0.1
 _BOTH: Final = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-LAST_TO_END: Final = frozenset({"redis", "demo-cameras"})
+LAST_TO_END: Final = frozenset({"redis", "demo-cameras", "demo-device"})
 
 log = structlog.get_logger("main")
 
@@ -58,6 +58,8 @@ def children(settings: Settings, tls: Tls | None) -> list[Child]:
         result.append(Child("gateway", [*hub, "gateway"], environment))
     if settings.demo:
         result.append(Child("demo-cameras", [*hub, "demo-cameras"], environment))
+        if settings.gb_id:
+            result.append(Child("demo-device", [*hub, "demo-device"], environment))
     if not settings.redis_url:
         result.insert(0, Child("redis", redis_server.command(settings)))
     return result
@@ -279,7 +281,7 @@ async def api(settings: Settings, tls: Tls | None) -> None:
                 host="" if settings.host == "::" else settings.host,  # asyncio takes "::" for IPv6 alone
                 port=settings.port,
                 ws="websockets-sansio",
-                ws_max_size=MAX_CLIENT_BYTES,
+                ws_max_size=MAX_ANSWER_BYTES,
                 ws_per_message_deflate=False,
                 http=BoundedProtocol,
                 access_log=False,
@@ -377,3 +379,12 @@ async def demo_cameras(settings: Settings) -> None:
 
     files = await asyncio.to_thread(ensure_scenes, settings.data / "demo" / "scenes")
     await run_cameras(files, "127.0.0.1", settings.rtsp_port)
+
+
+async def demo_device(settings: Settings) -> None:
+    """The demo town's GB/T 28181 devices."""
+    from hub.demo.gb_town import run_devices
+
+    if not settings.gb_id:
+        raise Unavailable("gateway.no_id", "SHARPEYES_GB_ID is needed: the platform that the devices register with")
+    await run_devices(settings)

@@ -76,6 +76,11 @@ class Settings(BaseModel):
         default="", pattern=r"^([0-9]{20}|)$", description="our identifier in GB/T 28181 (20 digits); empty: no gateway"
     )
     gb_domain: str = Field(default="", pattern=r"^([0-9]{8,20}|)$", description="SIP domain; empty: 10 digits of gb_id")
+    upload_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/?#\s]{1,255}|)$",
+        description="where devices reach the interface, for pictures",
+    )
     sip_host: str = Field(default="", description="address that SIP listens on; empty: as host")
     sip_port: int = Field(default=5060, ge=0, le=65_535, description="UDP and TCP port of SIP")
     sip_address: str = Field(default="", description="address that devices reach SIP by; empty: as routes say")
@@ -199,6 +204,16 @@ class Settings(BaseModel):
     def rtsp_port(self) -> int:
         """The demo cameras' RTSP port in force."""
         return self.demo_rtsp_port or self.port + 2
+
+    @property
+    def upload_base(self) -> str | None:
+        """Where devices bring their pictures; None: this interface cannot be reached by others."""
+        if self.upload_url:
+            return self.upload_url
+        if self.host in ("127.0.0.1", "::1", "localhost") and not self.demo:
+            return None
+        host = self.sip_address or self.host
+        return None if host in ("0.0.0.0", "::") else f"http://{f'[{host}]' if ':' in host else host}:{self.port}"  # noqa: S104 - compared
 
     @property
     def gb_realm(self) -> str:

@@ -1,13 +1,17 @@
 """Messages of ``/ws``: two closed unions, one a direction. Frozen, unknown fields refused, strings bounded.
 
-``docs/protocol.md`` says the same in words. Sizes: a client message is at most 16 KiB.
+``docs/protocol.md`` says the same in words. Sizes: a client message is at most 16 KiB, an answer to an offer of
+media 192 KiB.
 """
 
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 MAX_CLIENT_BYTES: Final = 16_384
+MAX_ANSWER_BYTES: Final = 196_608  # media.answer: 64 tracks of picture and sound
+MAX_SDP: Final = 131_072
+MAX_TRACKS: Final = 64
 Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
 
@@ -93,6 +97,53 @@ class OrderReceived(Wire):
     order: Id
 
 
+class WantedTrack(Wire):
+    """One picture of a page, under a name of its own choice: a camera, a member, or the stage of a conference."""
+
+    key: str = Field(min_length=1, max_length=100)
+    camera: Id | None = None
+    conference: Id | None = None
+    member: Id | None = None  # of the conference; without one its stage
+    width: int | None = Field(default=None, ge=1, le=16_384)  # of the tile, in device pixels; None: as large as can be
+    visible: bool = True  # nobody looks at the picture: it costs nothing
+    audio: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "WantedTrack":
+        if (self.camera is None) == (self.conference is None) or (self.member is not None and self.camera is not None):
+            raise ValueError("a track is a camera, a member of a conference, or the stage of one")
+        return self
+
+
+class MediaSubscribe(Wire):
+    """All that this page wants to see over its one connection, and nothing else; replaces the earlier list.
+
+    ``session`` is that of an earlier offer whose connection is still up: it goes on after the socket was lost.
+    ``anew``: the connection is lost to the page, and another is to be opened.
+    """
+
+    type: Literal["media.subscribe"] = "media.subscribe"
+    session: Id | None = None
+    anew: bool = False
+    h265: bool = False  # this browser decodes it
+    tracks: tuple[WantedTrack, ...] = Field(max_length=MAX_TRACKS)
+
+
+class MediaAnswer(Wire):
+    """The answer to the offer of this revision."""
+
+    type: Literal["media.answer"] = "media.answer"
+    session: Id
+    revision: int = Field(ge=0, le=2**53)
+    sdp: str = Field(max_length=MAX_SDP)
+
+
+class MediaRestart(Wire):
+    """Nothing comes any more, or an offer could not be used: offer anew, with ICE from the beginning."""
+
+    type: Literal["media.restart"] = "media.restart"
+
+
 ClientMessage: TypeAlias = Annotated[
     Ping
     | WatchCameras
@@ -103,7 +154,10 @@ ClientMessage: TypeAlias = Annotated[
     | ConferenceStage
     | ConferenceInvite
     | ConferenceDevices
-    | OrderReceived,
+    | OrderReceived
+    | MediaSubscribe
+    | MediaAnswer
+    | MediaRestart,
     Field(discriminator="type"),
 ]
 
@@ -146,6 +200,7 @@ class CameraStateChanged(Wire):
     width: int | None = None
     height: int | None = None
     viewers: int = 0
+    transcoded: bool = False
 
 
 class Ring(Wire):
@@ -182,6 +237,42 @@ class Presence(Wire):
     units: dict[str, int]
 
 
+class OfferedTrack(Wire):
+    mid: str
+    key: str
+    kind: Literal["video", "audio"]
+
+
+class MediaOffer(Wire):
+    """An offer to answer. Another ``session`` than before is another connection; ``tracks`` are all that flow then.
+
+    Two keys may share a section: the same picture is sent once.
+    """
+
+    type: Literal["media.offer"] = "media.offer"
+    session: str
+    revision: int
+    sdp: str
+    tracks: tuple[OfferedTrack, ...]
+
+
+class MediaTrack(Wire):
+    """How a wanted track stands. ``error`` is a stable id, of what refused it."""
+
+    type: Literal["media.track"] = "media.track"
+    key: str
+    state: Literal["live", "waiting", "refused", "ended"]
+    error: str | None = None
+
+
+class MediaEnded(Wire):
+    """The connection is over; ask again by ``media.subscribe``."""
+
+    type: Literal["media.ended"] = "media.ended"
+    session: str
+    reason: str
+
+
 class MediaMove(Wire):
     """The relay of this media session is dead, or is about to stop. Ask for the same again where the session came
     from, and end this one once the new one shows pictures."""
@@ -215,6 +306,9 @@ ServerMessage: TypeAlias = Annotated[
     | ConferenceState
     | Presence
     | MediaMove
+    | MediaOffer
+    | MediaTrack
+    | MediaEnded
     | Failed
     | Bye,
     Field(discriminator="type"),
@@ -223,15 +317,28 @@ ServerMessage: TypeAlias = Annotated[
 M = TypeVar("M")
 
 _client: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)
+_answer: Final[TypeAdapter[MediaAnswer]] = TypeAdapter(MediaAnswer)
 _server: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage)
 
 
 def parse_client(text: str | bytes) -> ClientMessage:
     """Parse one client message. Raises WireError (``ws.too_long``, ``ws.not_understood``)."""
     size = len(text.encode()) if isinstance(text, str) else len(text)
-    if size > MAX_CLIENT_BYTES:
-        raise WireError("ws.too_long", f"a message has at most {MAX_CLIENT_BYTES} bytes, this has {size}")
-    return _parse(_client, text)
+    if size > MAX_ANSWER_BYTES:
+        raise _too_long(size)
+    return _parse(_client, text) if size <= MAX_CLIENT_BYTES else _answer_alone(text, size)
+
+
+def _answer_alone(text: str | bytes, size: int) -> MediaAnswer:
+    """A long message can only be an answer; anything else is not looked at further."""
+    try:
+        return _answer.validate_json(text)
+    except ValidationError:
+        raise _too_long(size) from None
+
+
+def _too_long(size: int) -> WireError:
+    return WireError("ws.too_long", f"a message has at most {MAX_CLIENT_BYTES} bytes, this has {size}")
 
 
 def parse_server(text: str | bytes) -> ServerMessage:

@@ -30,8 +30,10 @@ from hub.api.routes import (
     media,
     orders,
     platforms,
+    playbacks,
     rules,
     sessions,
+    snapshots,
     streams,
     system,
     units,
@@ -53,7 +55,16 @@ from hub.store.outbox import record
 
 log: Final = structlog.get_logger(__name__)
 API: Final = "/api/v1"
-PUBLIC: Final = frozenset({("POST", "/api/v1/sessions"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")})
+PUBLIC: Final = frozenset(
+    {
+        ("POST", "/api/v1/sessions"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("POST", "/uploads/{session}"),  # the address itself is the right
+        ("PUT", "/uploads/{session}"),
+    }
+)
 """Routes that check for themselves, or need nobody. Everything else declares its right."""
 
 _REST: Final = (
@@ -64,6 +75,8 @@ _REST: Final = (
     cameras,
     devices,
     platforms,
+    playbacks,
+    snapshots,
     rules,
     alerts,
     incidents,
@@ -105,6 +118,7 @@ def routers() -> list[tuple[str, APIRouter]]:
         *((API, module.router) for module in _REST),
         ("", media.router),
         ("", streams.router),
+        ("", snapshots.uploads),
         ("", ws.router),
         ("", system.health),
     ]

@@ -32,6 +32,7 @@ from hub.services.live import publish_live
 from hub.services.media import Media, owner_key
 from hub.services.presence import Presence
 from hub.services.states import StreamBook
+from hub.services.subscriptions import Subscriptions
 from hub.services.units import tree
 from hub.store import conferences as conference_store
 from hub.store import signins, streams
@@ -59,6 +60,7 @@ class Fanout:
         self._media = media
         self._book = book
         self._presence = presence
+        self.subscriptions = Subscriptions()
         self._clients: set[Client] = set()
         self._watchers: dict[str, set[Client]] = {}
         self._wake = asyncio.Event()
@@ -131,7 +133,8 @@ class Fanout:
         state = self._book.state_of(camera)
         if state is None:
             return wire.CameraStateChanged(camera=camera, state="idle")
-        known = state.model_dump(include={"state", "reason", "retry_at", "codec", "width", "height", "viewers"})
+        told = {"state", "reason", "retry_at", "codec", "width", "height", "viewers", "transcoded"}
+        known = state.model_dump(include=told)
         return wire.CameraStateChanged(camera=camera, **known)
 
     # work -----------------------------------------------------------------------------------------
@@ -210,6 +213,7 @@ class Fanout:
             log.exception("fanout.crashed", channel=channel)
 
     async def _live(self, message: Mapping[str, Any]) -> None:
+        self.subscriptions.live(message)
         if "seq" in message:
             self._wake.set()
         elif "session_ended" in message:

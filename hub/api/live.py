@@ -15,10 +15,13 @@ from hub.services.drains import Drains
 from hub.services.gateways import GatewayBook
 from hub.services.media import Media
 from hub.services.placements import Placements
+from hub.services.playbacks import Playbacks
 from hub.services.presence import Presence
 from hub.services.relay_watch import RelayWatch
 from hub.services.reports import Reports
+from hub.services.snapshots import Snapshots
 from hub.services.states import StreamBook
+from hub.services.talks import Talks
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,25 @@ class Live:
     relays: Relays
     gateways: GatewayBook
     control: CameraControl
+    playbacks: Playbacks
+    talks: Talks
+    snapshots: Snapshots
     node: str
     ctx: Context
 
     @property
     def parts(self) -> tuple[object, ...]:
         """What routes ask for by class."""
-        return (self.fanout, self.media, self.placements, self.gateways, self.control)
+        return (
+            self.fanout,
+            self.media,
+            self.placements,
+            self.gateways,
+            self.control,
+            self.playbacks,
+            self.talks,
+            self.snapshots,
+        )
 
     @property
     def tasks(self) -> tuple[BackgroundTask, ...]:
@@ -83,6 +98,7 @@ def make_live(ctx: Context, *, token: str, node: str) -> Live:
     presence = Presence(node, ctx.clock)
     placements = Placements(ctx, relays, book, book_of_gateways)
     media = Media(ctx, placements, relays)
+    control = CameraControl(ctx, book_of_gateways)
     return Live(
         states=book,
         online=presence,
@@ -95,7 +111,10 @@ def make_live(ctx: Context, *, token: str, node: str) -> Live:
         attendance=Attendance(ctx, media, presence),
         relays=relays,
         gateways=book_of_gateways,
-        control=CameraControl(ctx, book_of_gateways),
+        control=control,
+        playbacks=Playbacks(ctx, placements, media, control, book_of_gateways),
+        talks=Talks(ctx, placements, media, control, book_of_gateways),
+        snapshots=Snapshots(ctx, media, control, book_of_gateways),
         node=node,
         ctx=ctx,
     )

@@ -1,5 +1,6 @@
 """One log line and one measurement a request: method, route, status, milliseconds. Never a query, body or token."""
 
+import re
 import secrets
 import time
 from typing import Final
@@ -15,6 +16,14 @@ REQUESTS: Final = Counter("sharpeyes_http_requests_total", "Requests answered", 
 SECONDS: Final = Histogram("sharpeyes_http_request_seconds", "Time until the answer was complete", ("method",))
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 _QUIET: Final = ("/healthz", "/readyz", "/metrics", "/assets/")
+
+_SECRET: Final = re.compile(
+    r"^(/uploads/|/api/v1/cameras/[^/]*/pictures/)[^/]+"
+)  # addresses that are themselves a right
+
+
+def _said(path: str) -> str:
+    return _SECRET.sub(r"\1***", path)[:200]
 
 
 class RequestLog:
@@ -45,4 +54,4 @@ class RequestLog:
                 REQUESTS.labels(method, str(status)).inc()
                 SECONDS.labels(method).observe(seconds)
                 say = log.debug if scope["path"].startswith(_QUIET) and status < 400 else log.info
-                say("request", method=method, path=scope["path"][:200], status=status, ms=round(seconds * 1_000, 1))
+                say("request", method=method, path=_said(scope["path"]), status=status, ms=round(seconds * 1_000, 1))

@@ -154,6 +154,7 @@ class Camera(Reply):
     watched: bool  # a rule looks at it
     device: GbId | None = None  # its GB/T 28181 device
     ptz: int = 0  # PTZType of GB/T 28181: 1 dome, 2 half dome, 3 fixed, 4 remote-controlled, 5-7 of 2022; 0 not known
+    transcoded: bool = False  # somebody watches who cannot decode it as it comes
 
 
 class Cameras(Reply):

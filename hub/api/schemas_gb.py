@@ -348,3 +348,42 @@ class Recordings(Reply):
     items: list[Recording]
     complete: bool
     missing: int
+
+
+class NewPlayback(Request):
+    start_s: Annotated[int, Field(ge=1, le=2**40)]
+    end_s: Annotated[int, Field(ge=1, le=2**40)]
+    download: bool = False  # faster than it was, for a file
+
+
+class Playback(Reply):
+    id: str
+    camera: CameraId
+    start_s: int
+    end_s: int
+
+
+class PlaybackControl(Request):
+    """``seek_s`` counts from the start; ``speed`` 1 is as it was."""
+
+    action: Literal["pause", "play", "seek", "speed"]
+    seek_s: Annotated[float, Field(ge=0, le=31 * 86_400)] | None = None
+    speed: Annotated[float, Field(ge=0.125, le=16)] | None = None
+
+
+class AskPictures(Request):
+    count: Annotated[int, Field(ge=1, le=10)] = 1
+    interval_s: Annotated[int, Field(ge=1, le=60)] = 1
+
+
+class PicturesAsked(Reply):
+    session: str
+
+
+class PictureTaken(Reply):
+    sha256: str
+    at: int
+
+
+class PicturesTaken(Reply):
+    items: list[PictureTaken]

@@ -21,6 +21,8 @@ from hub.domain.roles import Right
 from hub.services import accounts, conferences, dispatch
 from hub.services.access import require
 from hub.services.context import Context
+from hub.services.media import Media
+from hub.services.subscriptions import Subscription
 from signaling import wire
 
 log: Final = structlog.get_logger(__name__)
@@ -67,7 +69,7 @@ async def socket(websocket: WebSocket) -> None:
     await websocket.accept()
     client = fanout.join(who, session_token(websocket)[0])
     try:
-        await Session(websocket, get_context(websocket), fanout, client).run()
+        await Session(websocket, get_context(websocket), fanout, client, part(Media)(websocket)).run()
     finally:
         fanout.part(client)
 
@@ -83,11 +85,12 @@ async def _deny(websocket: WebSocket, error: HubError) -> None:
 class Session:
     """A reader and a writer of one socket; it ends with the first of them, or when the hub wants it to."""
 
-    def __init__(self, websocket: WebSocket, ctx: Context, fanout: Fanout, client: Client) -> None:
+    def __init__(self, websocket: WebSocket, ctx: Context, fanout: Fanout, client: Client, media: Media) -> None:
         self._websocket = websocket
         self.ctx = ctx
         self.fanout = fanout
         self.client = client
+        self.media = Subscription(ctx, media, lambda: client.who, client.send)
         self._bad = 0
         self._tokens = float(BURST)
         self._refilled = asyncio.get_running_loop().time()
@@ -100,13 +103,16 @@ class Session:
         await self.fanout.greet(self.client)
         reader = asyncio.create_task(self._read(), name="ws/read")
         writer = asyncio.create_task(self._write(), name="ws/write")
+        media = asyncio.create_task(self.media.run(), name="ws/media")
+        self.fanout.subscriptions.join(self.media)
         try:
             either: set[asyncio.Future[Any]] = {reader, writer, self.client.over}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (reader, writer):
+            self.fanout.subscriptions.part(self.media)
+            for task in (reader, writer, media):
                 task.cancel()
-            ended = await asyncio.gather(reader, writer, return_exceptions=True)
+            ended = await asyncio.gather(reader, writer, media, return_exceptions=True)
         await self._last_word(ended)
 
     async def _last_word(self, ended: Sequence[BaseException | None]) -> None:
@@ -215,6 +221,18 @@ async def _received(session: Session, message: wire.OrderReceived) -> None:
     await dispatch.mark_delivered(session.ctx, session.client.actor, message.order)
 
 
+async def _subscribe(session: Session, message: wire.MediaSubscribe) -> None:
+    session.media.subscribe(message)
+
+
+async def _media_answer(session: Session, message: wire.MediaAnswer) -> None:
+    session.media.answered(message)
+
+
+async def _media_restart(session: Session, message: wire.MediaRestart) -> None:
+    session.media.restart()
+
+
 HANDLERS: Final[dict[type[wire.Wire], Handler]] = {
     wire.Ping: _ping,
     wire.WatchCameras: _watch,
@@ -226,4 +244,7 @@ HANDLERS: Final[dict[type[wire.Wire], Handler]] = {
     wire.ConferenceInvite: _invite,
     wire.ConferenceDevices: _devices,
     wire.OrderReceived: _received,
+    wire.MediaSubscribe: _subscribe,
+    wire.MediaAnswer: _media_answer,
+    wire.MediaRestart: _media_restart,
 }

@@ -9,7 +9,7 @@ import httpx
 from pydantic import ValidationError
 
 from hub.bus.internal_client import InternalClient
-from hub.bus.relay_wire import PsIn, PsOut
+from hub.bus.relay_wire import PsOutIn, PsOutState
 from hub.domain.errors import Unavailable
 
 FIRST_S: Final = 12.0
@@ -21,7 +21,7 @@ MAX_OPEN: Final = 512
 class Sending:
     """A stream on its way up."""
 
-    def __init__(self, first: PsOut, lines: AsyncIterator[str]) -> None:
+    def __init__(self, first: PsOutState, lines: AsyncIterator[str]) -> None:
         self.first = first
         self._lines = lines
 
@@ -51,7 +51,7 @@ class RelayLines(InternalClient):
         await self._streaming.aclose()
 
     @contextlib.asynccontextmanager
-    async def open(self, base: str, stream: str, wish: PsIn) -> AsyncIterator[Sending]:
+    async def open(self, base: str, stream: str, wish: PsOutIn) -> AsyncIterator[Sending]:
         """Have the relay send; leaving the block ends it."""
         url = f"{base.rstrip('/')}/streams/{stream}/ps"
         headers = {"Content-Type": "application/json"}
@@ -61,7 +61,7 @@ class RelayLines(InternalClient):
                     raise self.error(answer.status_code, (await answer.aread())[:MAX_LINE])
                 lines = answer.aiter_lines()
                 async with asyncio.timeout(FIRST_S):
-                    first = PsOut.model_validate_json((await anext(lines))[:MAX_LINE])
+                    first = PsOutState.model_validate_json((await anext(lines))[:MAX_LINE])
                 yield Sending(first, lines)
         except (httpx.HTTPError, TimeoutError, StopAsyncIteration) as error:
             raise Unavailable("relay.none", f"the relay does not answer: {type(error).__name__}") from None

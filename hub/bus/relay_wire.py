@@ -7,6 +7,13 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     GET    /streams                           -> StreamStates
     POST   /streams/{stream}/whep             OfferIn -> 201 AnswerOut | 4xx ErrorOut
     POST   /streams/{stream}/whip             OfferIn -> 201 AnswerOut   (the stream comes into being)
+    PATCH  /sessions/{session}                FragmentIn -> FragmentOut   trickle (RFC 8840); ICE anew
+    POST   /subscribers                       SubscribeIn -> 201 SubscriberOut   one connection for many streams
+    PUT    /subscribers/{session}/tracks      TracksIn -> SubscriberOut   what it wants now, and nothing else
+    POST   /subscribers/{session}/answer      SubscriberAnswer -> SubscriberOut
+    POST   /subscribers/{session}/restart     -> SubscriberOut      an offer that begins ICE anew
+    DELETE /subscribers/{session}/grants?key= -> 204                what hangs on this alone is taken away at once
+    DELETE /subscribers/{session}             -> 204
     PUT    /streams/{stream}/pushes/{node}    PushIn -> 204         publish it there until nobody wants it there
     DELETE /streams/{stream}/pushes/{node}    -> 204
     PUT    /talks/{talk}                      TalkConfig -> 204     a stream's sound to a device; ends with the stream
@@ -16,6 +23,7 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     DELETE /sessions/{session}                -> 204
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
+    GET    /streams/{stream}/snapshot?owner=  -> 200 image/jpeg     the newest key frame; the source is opened for it
     GET    /streams/{stream}/pictures/{id}    -> 200 video/h264 or video/h265, Annex B: one key frame
     PUT    /drain                             DrainIn -> 204        take nothing new, or again
     GET    /alive                             -> 200 text/plain without end: a byte every half second
@@ -26,7 +34,7 @@ A relay's owner at another relay is LEG_OWNER and its id. What it has by a leg i
 A camera's stream id is the camera's id. A conference member's stream id is the member's id.
 """
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -96,8 +104,71 @@ class OfferIn(Internal):
     sdp: str = Field(min_length=1, max_length=65_536)
     owner: str  # user id, for withdrawal
     label: str = ""
+    width: int | None = Field(default=None, ge=1, le=16_384)  # of a viewer's tile, in pixels
     zone: str = Field(default="", max_length=40)  # network that the client sits in; "": not known
     asks: bool = True  # WHIP: the publisher can be asked for key frames
+
+
+class FragmentIn(Internal):
+    sdp: str = Field(min_length=1, max_length=16_384)
+    owner: str
+
+
+class FragmentOut(Internal):
+    sdp: str  # empty: there is nothing to say
+
+
+MAX_TRACKS: Final = 64
+Key = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class SubscribeIn(Internal):
+    owner: str = Field(min_length=1, max_length=80)
+    label: str = Field(default="", max_length=80)
+    zone: str = Field(default="", max_length=40)
+
+
+class TrackWish(Internal):
+    """``grants``: why the client may have it, each a list of what that hangs on. When none holds, the track goes."""
+
+    stream: str = Field(max_length=80)
+    width: int | None = Field(default=None, ge=1, le=16_384)
+    visible: bool = True
+    audio: bool = False
+    grants: list[Annotated[list[Key], Field(max_length=8)]] = Field(default_factory=list, max_length=MAX_TRACKS)
+
+
+class TracksIn(Internal):
+    """``again``: an offer that waits for its answer may have been lost; make it once more."""
+
+    tracks: list[TrackWish] = Field(max_length=MAX_TRACKS)
+    again: bool = False
+    h265: bool = False  # the client decodes it
+
+
+class SubscriberAnswer(Internal):
+    revision: int = Field(ge=0, le=2**53)
+    sdp: str = Field(max_length=131_072)
+
+
+class OfferedTrack(Internal):
+    mid: str
+    stream: str
+    kind: Literal["video", "audio"]
+
+
+class SubscriberOffer(Internal):
+    revision: int
+    sdp: str
+    tracks: list[OfferedTrack]
+
+
+class SubscriberOut(Internal):
+    """``offer`` is to be answered; ``states`` are by stream, "unknown" where the relay has no such stream."""
+
+    session: str
+    offer: SubscriberOffer | None = None
+    states: dict[str, Literal["live", "waiting", "refused", "ended", "unknown"]] = Field(default_factory=dict)
 
 
 class AnswerOut(Internal):
@@ -145,24 +216,6 @@ class DrainIn(Internal):
     draining: bool
 
 
-class PsIn(Internal):
-    """Send a stream as PS over RTP to an upper platform (POST /streams/{stream}/ps). ``mode`` as we see it."""
-
-    host: str = Field(max_length=64)
-    port: int = Field(ge=0, le=65_535)
-    mode: Literal["udp", "tcp_passive", "tcp_active"]
-    ssrc: int = Field(ge=0, le=2**32 - 1)
-    payload_type: int = Field(default=96, ge=0, le=127)
-    owner: str = Field(default="", max_length=80)
-
-
-class PsOut(Internal):
-    """First line of the answer: where the stream comes from. A line with ``ended`` is the last."""
-
-    host: str
-    port: int
-
-
 class ErrorOut(Internal):
     error: str  # stable id: sdp.invalid, sdp.no_codec, stream.unknown, relay.full, source.*
     message: str
@@ -204,13 +257,14 @@ class AnomalyReport(Internal):
 
 
 class SessionReport(Internal):
-    """REPORTS_STREAM, type "session": a publisher's first media packet, or the end of a session."""
+    """REPORTS_STREAM, type "session": a publisher's first media packet, the end of a session, or that a subscriber's
+    tracks changed without its asking (``stream`` is then empty)."""
 
     type: Literal["session"] = "session"
     stream: str
     session: str
     owner: str
-    what: Literal["media", "ended"]
+    what: Literal["media", "ended", "changed"]
     reason: str = ""
     at: int
 

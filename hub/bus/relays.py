@@ -11,15 +11,24 @@ from hub.bus.relay_wire import (
     SESSION_HEADER,
     AnswerOut,
     DrainIn,
+    FragmentIn,
+    FragmentOut,
     OfferIn,
     PushIn,
     StreamConfig,
     StreamState,
     StreamStates,
+    SubscribeIn,
+    SubscriberAnswer,
+    SubscriberOut,
+    TalkConfig,
+    TracksIn,
 )
 from hub.domain.errors import NotFound
 
 MAX_STREAMING: Final = 128
+SNAPSHOT_S: Final = 15.0  # a camera's opening and its longest usual GOP
+TALK_S: Final = 20.0  # the device answers, then calls back
 ALIVE_S: Final = 1.5  # a relay that says nothing for so long is dead, or cannot be reached
 
 
@@ -111,6 +120,41 @@ class Relays(InternalClient):
         except httpx.HTTPError as error:
             raise self.silent(error) from None
         raise self.error(response.status_code, answer)
+
+    async def snapshot(self, base: str, stream: str, *, owner: str) -> bytes:
+        """The stream's newest key frame as JPEG; waits for one."""
+        return await self.call(
+            "GET", base, f"/streams/{stream}/snapshot", params={"owner": owner}, timeout_s=SNAPSHOT_S
+        )
+
+    async def put_talk(self, base: str, talk: str, config: TalkConfig) -> None:
+        """Have the relay speak to a device; returns once the device listens. Raises what the device says."""
+        await self.call("PUT", base, f"/talks/{talk}", body=config, timeout_s=TALK_S)
+
+    async def patch(self, base: str, session: str, fragment: FragmentIn) -> FragmentOut:
+        """Trickle into a session, or begin its ICE anew. Raises NotFound ``session.unknown``, Invalid."""
+        return self.parsed(FragmentOut, await self.call("PATCH", base, f"/sessions/{session}", body=fragment))
+
+    async def subscribe(self, base: str, body: SubscribeIn) -> SubscriberOut:
+        """A connection for many streams; empty as yet."""
+        return self.parsed(SubscriberOut, await self.call("POST", base, "/subscribers", body=body))
+
+    async def wish(self, base: str, session: str, body: TracksIn) -> SubscriberOut:
+        """What a subscriber wants now, and nothing else. Raises NotFound ``session.unknown``."""
+        return self.parsed(SubscriberOut, await self.call("PUT", base, f"/subscribers/{session}/tracks", body=body))
+
+    async def answer(self, base: str, session: str, body: SubscriberAnswer) -> SubscriberOut:
+        """A subscriber's answer. Raises NotFound, Conflict ``media.revision``, Invalid ``sdp.invalid``."""
+        return self.parsed(SubscriberOut, await self.call("POST", base, f"/subscribers/{session}/answer", body=body))
+
+    async def restart(self, base: str, session: str) -> SubscriberOut:
+        """Have a subscriber's ICE begin anew. Raises NotFound."""
+        return self.parsed(SubscriberOut, await self.call("POST", base, f"/subscribers/{session}/restart"))
+
+    async def withdraw(self, base: str, session: str, key: str) -> None:
+        """Take from a subscriber what hangs on this key alone. Unknown is as good as gone."""
+        with contextlib.suppress(NotFound):
+            await self.call("DELETE", base, f"/subscribers/{session}/grants", params={"key": key})
 
     async def end_session(self, base: str, session: str) -> None:
         """End one session. Unknown is as good as ended."""

@@ -253,13 +253,17 @@ def _write_manifest(folder: Path, known: dict[str, dict[str, object]]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``python -m hub.demo.scenes DATA_DIR``: encode the scenes under DATA_DIR/demo/scenes."""
+    """``python -m hub.demo.scenes DATA_DIR``: encode the films under DATA_DIR/demo/scenes."""
     if len(arguments) != 1:
         print("usage: python -m hub.demo.scenes DATA_DIR", file=sys.stderr)
         return 2
     folder = Path(arguments[0]) / "demo" / "scenes"
     try:
         ensure_scenes(folder, CAMERAS, lambda done, whole: print(f"demo scenes: {done}/{whole}", flush=True))
+        from hub.demo.gb_town import DEVICES, ensure_film  # which needs this module
+
+        for device in DEVICES:
+            ensure_film(folder, device)
     except (Unavailable, OSError) as error:
         print(f"demo scenes: {error}", file=sys.stderr)
         return 1

@@ -10,13 +10,15 @@ import structlog
 from hub.demo import credentials
 from hub.demo.cameras_list import CAMERAS, SceneCamera
 from hub.demo.credentials import Credential
+from hub.demo.gb_town import DEVICES, TownDevice, device_options
 from hub.domain.roles import Role
-from hub.services import accounts, cameras, drills, rules, units
+from hub.services import accounts, cameras, devices, drills, rules, units
 from hub.services.access import SYSTEM
 from hub.services.context import Context
 from hub.store import people as people_store
 from hub.store.tables import CameraRow, RuleRow
 from hub.store.tables_duty import ScenarioRow
+from hub.store.tables_gb import DeviceRow
 
 log: Final = structlog.get_logger(__name__)
 DRILLS: Final = Path(__file__).parent / "drill"
@@ -99,6 +101,9 @@ async def ensure_town(ctx: Context) -> None:
     await _ensure_people(ctx)
     for camera in CAMERAS:
         await _ensure_camera(ctx, camera)
+    if ctx.settings.gb_id:
+        for device in DEVICES:
+            await _ensure_device(ctx, device)
     for name in SCENARIOS:
         await _ensure_scenario(ctx, name)
 
@@ -177,6 +182,18 @@ async def _ensure_camera(ctx: Context, camera: SceneCamera) -> None:
             severity=rule.severity,
             params=rule.params,
         )
+
+
+async def _ensure_device(ctx: Context, device: TownDevice) -> None:
+    """Listed with its own password; its cameras come by its catalogue."""
+    options = device_options(ctx.settings, device)
+    async with ctx.reading() as db:
+        there = await db.get(DeviceRow, options.device_id)
+    if there is None:
+        await devices.enlist(
+            ctx, SYSTEM, id=options.device_id, name=device.name, unit=device.unit, password=options.password,
+            subscriptions=["catalog", "position", "alarm"],
+        )  # fmt: skip
 
 
 async def _ensure_scenario(ctx: Context, name: str) -> None:

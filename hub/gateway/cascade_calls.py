@@ -13,7 +13,7 @@ import structlog
 
 from hub.bus.gateway_wire import CascadeInvite, CascadeMedia, ControlIn, MediaMode
 from hub.bus.relay_lines import RelayLines
-from hub.bus.relay_wire import PsIn, PsOut
+from hub.bus.relay_wire import PsOutIn, PsOutState
 from hub.domain.clock import Clock
 from hub.domain.errors import HubError, Unavailable
 from hub.gateway.calls import Calls
@@ -119,7 +119,7 @@ class CascadeCalls:
         mode: MediaMode = "udp"
         if offer.tcp:  # as we see it: they listen, so we dial
             mode = "tcp_passive" if offer.setup == "active" else "tcp_active"
-        wish = PsIn(
+        wish = PsOutIn(
             host=offer.host,
             port=offer.port,
             mode=mode,
@@ -150,7 +150,7 @@ class CascadeCalls:
                 tx.respond(BUSY.get(error.id, 480))
 
     def _answer(
-        self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, mode: MediaMode, sending: PsOut
+        self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, mode: MediaMode, sending: PsOutState
     ) -> Call:
         answer = invite.Media(
             owner=upper.config.local_id,

@@ -44,6 +44,7 @@ from signaling.transport.sip import NodeConfig, SipNode
 log: Final = structlog.get_logger(__name__)
 
 LEASE_MS: Final = 6_000
+MAX_EARLY: Final = 10_000  # REGISTERs before the api told us who may
 RENEW_S: Final = 2.0
 
 
@@ -158,6 +159,7 @@ class Gateway:
         self._settings = settings
         self._clock = clock
         self._version = ""
+        self._early: list[ServerTransaction] = []
         self.changed: Callable[[], object] = lambda: None
         self.reports = Reports(redis)
         self.devices = Devices(redis, self.reports, clock)
@@ -233,6 +235,9 @@ class Gateway:
         self.devices.configure(config)
         self.cascade.configure(config.uppers)
         self._version = config.version
+        early, self._early = self._early, []
+        for tx in early:
+            self.registrar.register(tx)
         self.changed()
 
     async def close(self) -> None:
@@ -252,6 +257,8 @@ class Gateway:
             self.cascade.incoming(tx)
             return
         match tx.method:
+            case "REGISTER" if not self._version and len(self._early) < MAX_EARLY:
+                self._early.append(tx)  # a refusal now would be a lie: wait for the api, which is quicker than timer F
             case "REGISTER":
                 self.registrar.register(tx)
             case "MESSAGE":

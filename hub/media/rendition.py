@@ -88,6 +88,9 @@ class Native:
     def release(self, viewer: str) -> None:
         self._whole.release(viewer)
 
+    def prefer(self, viewer: str, *, low: bool) -> None:
+        """It has one layer alone."""
+
     def on_end(self, ending: Callable[[], None]) -> None:
         self._endings.append(ending)
 

@@ -1,7 +1,6 @@
 """Publish and subscribe of one stream. Publishing never waits; whoever is slow loses units, and they are counted."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
@@ -9,6 +8,7 @@ from typing import Final, Self, cast
 
 from hub.domain.clock import Clock
 from hub.media.peer.publication import Asking, Listener, Publication
+from hub.media.reader import Reader
 from hub.media.rendition import Converter, Native
 from hub.media.rtp import h264, h265
 from hub.media.rtp.packet import RtpPacket
@@ -31,68 +31,6 @@ class StreamCounters:
     refused: int = 0  # too large, or of a codec that the track does not have
     reader_drops: int = 0
     restarts: int = 0
-
-
-class Reader:
-    """A tap's bounded queue: an asynchronous iterator that ends when the stream ends.
-
-    ``async with stream.units("recorder", 256) as reader: async for unit in reader: ...``. When the queue is full
-    units are dropped until the next key frame, so that what is read always decodes; ``dropped`` counts them.
-    """
-
-    def __init__(self, stream: "Stream", name: str, maxlen: int) -> None:
-        self.name = name
-        self.dropped = 0
-        self.closed = False
-        self._stream = stream
-        self._maxlen = maxlen
-        self._queue: deque[AccessUnit] = deque()
-        self._ready = asyncio.Event()
-        self._lost: set[Kind] = {"video"}
-
-    def offer(self, unit: AccessUnit) -> bool:
-        """Put a unit in, or drop it; never waits. False when it was dropped for want of room."""
-        if unit.kind in self._lost and not (unit.keyframe or unit.kind == "audio"):
-            self.dropped += 1
-            return False
-        if len(self._queue) >= self._maxlen:
-            self._lost.add(unit.kind)
-            self.dropped += 1
-            return False
-        self._lost.discard(unit.kind)
-        self._queue.append(unit)
-        self._ready.set()
-        return True
-
-    def finish(self) -> None:
-        """The stream ended: what is queued can still be read."""
-        self.closed = True
-        self._ready.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> AccessUnit:
-        while not self._queue:
-            if self.closed:
-                raise StopAsyncIteration
-            self._ready.clear()
-            await self._ready.wait()
-        return self._queue.popleft()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop reading; the stream has one subscriber less. May be called twice."""
-        self._queue.clear()
-        self.finish()
-        self._stream.forget(self)
 
 
 class Stream:
@@ -140,6 +78,7 @@ class Stream:
         self._listeners: dict[Kind, list[Listener]] = {"video": [], "audio": []}
         self._readers: list[Reader] = []
         self._viewers: set[str] = set()
+        self._low: set[str] = set()  # viewers with small tiles, or narrow paths
         self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
         self.described = asyncio.Event()  # it is known what it carries
@@ -391,7 +330,20 @@ class Stream:
             self._viewers.remove(viewer)
             self._needing.discard(viewer)
             self._hearing.discard(viewer)
+            self._low.discard(viewer)
             self._changed()
+
+    def prefer(self, viewer: str, *, low: bool) -> None:
+        """A smaller picture would do for a viewer, or no more: where the source has one, it is opened for that."""
+        before = bool(self._low)
+        (self._low.add if low else self._low.discard)(viewer)
+        if before != bool(self._low):
+            self._changed()
+
+    @property
+    def low_wanted(self) -> bool:
+        """Whether a smaller picture would do for somebody."""
+        return bool(self._low)
 
     def on_end(self, ending: Callable[[], None]) -> None:
         """Call it once when the stream ends."""
@@ -453,8 +405,10 @@ class Stream:
 
     def request_keyframe(self, layer: int = 0) -> None:
         """Ask the publisher, or the encoder, when there is one."""
+        video = self._tracks.get("video")
         if self._ask is not None:
-            self._ask(layer)
+            if video is None or video.asks:
+                self._ask(layer)
         elif self.converter is not None:
             self.converter.want_key()
 

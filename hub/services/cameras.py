@@ -59,6 +59,7 @@ class CameraView:
     watched: bool
     device: GbId | None = None
     ptz: int = 0  # PTZType of GB/T 28181: 1 dome, 2 half dome, 3 fixed, 4 remote-controlled; 0 not known
+    transcoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ def _view(row: CameraRow, units: UnitTree, actor: Actor, states: CameraStates, *
         watched=watched,
         device=row.device,
         ptz=row.ptz,
+        transcoded=state.transcoded if state else False,
     )
 
 

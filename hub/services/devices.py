@@ -150,6 +150,13 @@ async def add_device(
     ctx: Context, actor: Actor, book: GatewayBook, *, id: GbId, name: str, unit: UnitId, **given: Any
 ) -> DeviceView:
     """List a device, so that it may register. Raises Conflict (``device.exists``), Invalid (``device.unit``)."""
+    await enlist(ctx, actor, id=id, name=name, unit=unit, **given)
+    await book.tell()
+    return await get_device(ctx, actor, book, id)
+
+
+async def enlist(ctx: Context, actor: Actor, *, id: GbId, name: str, unit: UnitId, **given: Any) -> None:
+    """The same; the gateway hears of it by the loop. Raises Conflict (``device.exists``), Invalid (``device.unit``)."""
     require(actor, Right.CAMERA_MANAGE)
     now = ctx.clock()
     async with ctx.sessions.begin() as db:
@@ -166,8 +173,6 @@ async def add_device(
         await db.flush()
         await db.refresh(row)
         record(db, DeviceAdded(by=actor.id, name=name), unit=unit, ref=id, at=now)
-    await book.tell()
-    return await get_device(ctx, actor, book, id)
 
 
 async def change_device(

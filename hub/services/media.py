@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio import Redis
 
 from hub.bus.connection import BUS_ERRORS
-from hub.bus.relay_wire import AnswerOut, NodeInfo, OfferIn
+from hub.bus.relay_wire import AnswerOut, FragmentIn, NodeInfo, OfferIn
 from hub.bus.relays import Relays, TransportStream
 from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable
 from hub.domain.events import CameraViewed
@@ -59,6 +59,7 @@ class Noted(BaseModel):
     stream: str
     publishes: bool
     keys: tuple[str, ...]
+    subscriber: bool = False  # many streams: what one key grants may go while the rest stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,13 @@ class Media:
 
     def __init__(self, ctx: Context, placements: Placements, relays: Relays) -> None:
         self._ctx = ctx
-        self._placements = placements
-        self._relays = relays
+        self.placements = placements
+        self.relays = relays
         self._owners: set[str] = set()  # sign-ins that opened media here: known even when Redis has forgotten
 
     # opening --------------------------------------------------------------------------------------
 
-    async def watch_camera(self, who: SignedInAs, camera: CameraId, sdp: str) -> Answered:
+    async def watch_camera(self, who: SignedInAs, camera: CameraId, sdp: str, *, width: int | None = None) -> Answered:
         """A viewer of a camera within reach; recorded as ``camera.viewed``.
 
         Raises NotFound (``camera.unknown``), Unavailable (``relay.none``), Invalid (``sdp.invalid`` …).
@@ -89,8 +90,8 @@ class Media:
         require(who.actor, Right.CAMERA_WATCH)
         async with self._ctx.reading() as db:
             await reachable(self._ctx, db, who.actor, camera)
-        answer = await self._watch_camera(who, camera, sdp, keys=(camera,))
-        await self._viewed(who, camera, None)
+        answer = await self._watch_camera(who, camera, self._offer(who, sdp, camera, width), keys=(camera,))
+        await self.viewed(who, camera, None)
         return answer
 
     async def read_camera(self, who: SignedInAs, camera: CameraId) -> TransportStream:
@@ -104,9 +105,9 @@ class Media:
             await reachable(self._ctx, db, who.actor, camera)
         owner = owner_key(who.session)
         for last in (False, True):
-            node = await self._placements.open_camera(camera, anew=last)
+            node = await self.placements.open_camera(camera, anew=last)
             try:
-                opened = await self._relays.transport_stream(node.url, camera, owner=owner)
+                opened = await self.relays.transport_stream(node.url, camera, owner=owner)
                 break
             except NotFound:  # the relay has forgotten it
                 if last:
@@ -114,16 +115,18 @@ class Media:
             except Unavailable as error:
                 if last or error.id != "relay.none":
                     raise
-                self._placements.suspect(node)
+                self.placements.suspect(node)
         try:
             await self._note(who, node, camera, AnswerOut(sdp="", session=opened.session), keys=(camera,))
-            await self._viewed(who, camera, None)
+            await self.viewed(who, camera, None)
         except BaseException:
             await opened.close()
             raise
         return opened
 
-    async def watch_stage(self, who: SignedInAs, conference: ConferenceId, sdp: str) -> Answered:
+    async def watch_stage(
+        self, who: SignedInAs, conference: ConferenceId, sdp: str, *, width: int | None = None
+    ) -> Answered:
         """A viewer of the camera on the stage: members see it even where the camera is out of their reach.
 
         Raises NotFound, Conflict (``conference.not_in``, ``conference.ended``, ``conference.stage_empty``).
@@ -132,11 +135,14 @@ class Media:
         camera = (await get_conference(self._ctx, who.actor, conference)).stage
         if camera is None:
             raise Conflict("conference.stage_empty", "no camera is on the stage")
-        answer = await self._watch_camera(who, camera, sdp, keys=(camera, member.id, stage_key(conference)))
-        await self._viewed(who, camera, conference)
+        offer = self._offer(who, sdp, camera, width)
+        answer = await self._watch_camera(who, camera, offer, keys=(camera, member.id, stage_key(conference)))
+        await self.viewed(who, camera, conference)
         return answer
 
-    async def watch_member(self, who: SignedInAs, conference: ConferenceId, member: MemberId, sdp: str) -> Answered:
+    async def watch_member(
+        self, who: SignedInAs, conference: ConferenceId, member: MemberId, sdp: str, *, width: int | None = None
+    ) -> Answered:
         """A viewer of another member. Raises NotFound (``conference.member_unknown``), Conflict (not publishing)."""
         mine = await conferences.publisher(self._ctx, who.actor, conference)
         seen = await get_conference(self._ctx, who.actor, conference)
@@ -144,7 +150,7 @@ class Media:
         if other is None:
             raise NotFound("conference.member_unknown", "no such member")
         try:
-            node, out = await self._watch(member, self._offer(who, sdp, label=mine.id))
+            node, out = await self._watch(member, self._offer(who, sdp, mine.id, width))
         except NotFound:
             raise Conflict("conference.not_publishing", "this member sends nothing yet") from None
         return await self._note(who, node, member, out, keys=(mine.id,))
@@ -153,41 +159,71 @@ class Media:
         """A member's own camera and microphone. Raises NotFound, Conflict, Unavailable (``relay.none``), Invalid."""
         mine = await conferences.publisher(self._ctx, who.actor, conference)
         for last in (False, True):
-            node = await self._placements.place(mine.id, anew=True)
+            node = await self.placements.place(mine.id, anew=True)
             try:
-                out = await self._relays.whip(node.url, mine.id, self._offer(who, sdp, label=mine.id))
+                out = await self.relays.whip(node.url, mine.id, self._offer(who, sdp, mine.id))
                 break
             except Unavailable as error:
                 if error.id == "relay.none":
-                    self._placements.suspect(node)
+                    self.placements.suspect(node)
                 if last:
                     raise
         with contextlib.suppress(*BUS_ERRORS):  # noting the session fails then, too, and says so
             await self._redis.set(PUBLISHING_KEY.format(member=mine.id), out.session, ex=KEEP_S)
         return await self._note(who, node, mine.id, out, keys=(mine.id,), publishes=True)
 
-    async def _watch_camera(self, who: SignedInAs, camera: CameraId, sdp: str, *, keys: Sequence[str]) -> Answered:
-        offer = self._offer(who, sdp, label=camera)
+    # streams that are no camera's and no member's: playbacks, talks ----------------------------------------
+
+    async def watch_stream(
+        self, who: SignedInAs, stream: StreamId, sdp: str, *, keys: Sequence[str], width: int | None = None
+    ) -> Answered:
+        """A viewer of a stream that somebody has opened; the caller has asked whether this person may."""
+        node, out = await self._watch(stream, self._offer(who, sdp, stream, width))
+        return await self._note(who, node, stream, out, keys=keys)
+
+    async def read_stream(
+        self, who: SignedInAs, node: NodeInfo, stream: StreamId, *, keys: Sequence[str]
+    ) -> TransportStream:
+        """The same as MPEG-TS. Close what is returned."""
+        opened = await self.relays.transport_stream(node.url, stream, owner=owner_key(who.session))
+        try:
+            await self._note(who, node, stream, AnswerOut(sdp="", session=opened.session), keys=keys)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
+
+    async def publish_stream(
+        self, who: SignedInAs, stream: StreamId, sdp: str, *, keys: Sequence[str]
+    ) -> tuple[Answered, NodeInfo]:
+        """Publish a stream of one's own, and on which relay."""
+        node = await self.placements.place(stream, anew=True)
+        out = await self.relays.whip(node.url, stream, self._offer(who, sdp, stream))
+        return await self._note(who, node, stream, out, keys=keys, publishes=True), node
+
+    async def _watch_camera(
+        self, who: SignedInAs, camera: CameraId, offer: OfferIn, *, keys: Sequence[str]
+    ) -> Answered:
         node, out = await self._watch(camera, offer)
         return await self._note(who, node, camera, out, keys=keys)
 
     async def _watch(self, stream: StreamId, offer: OfferIn) -> tuple[NodeInfo, AnswerOut]:
         """A viewer's session where the stream is, or where a leg brings it. A relay that fails is passed over once."""
-        node = await self._placements.viewing(stream)
+        node = await self.placements.viewing(stream)
         try:
-            return node, await self._relays.whep(node.url, stream, offer)
+            return node, await self.relays.whep(node.url, stream, offer)
         except NotFound:  # the relay has forgotten it
-            node = await self._placements.viewing(stream, anew=True)
+            node = await self.placements.viewing(stream, anew=True)
         except Unavailable as error:
             if error.id == "relay.none":
-                self._placements.suspect(node)
+                self.placements.suspect(node)
             elif not error.id.startswith("source."):  # a leg that does not come says why
                 raise
-            node = await self._placements.viewing(stream, anew=True)
-        return node, await self._relays.whep(node.url, stream, offer)
+            node = await self.placements.viewing(stream, anew=True)
+        return node, await self.relays.whep(node.url, stream, offer)
 
-    def _offer(self, who: SignedInAs, sdp: str, *, label: str) -> OfferIn:
-        return OfferIn(sdp=sdp, owner=owner_key(who.session), label=label, zone=who.zone)
+    def _offer(self, who: SignedInAs, sdp: str, label: str, width: int | None = None) -> OfferIn:
+        return OfferIn(sdp=sdp, owner=owner_key(who.session), label=label, width=width, zone=who.zone)
 
     async def _note(
         self,
@@ -211,18 +247,56 @@ class Media:
                     pipe.expire(INDEX_KEY.format(key=key), KEEP_S)
                 await pipe.execute()
         except BUS_ERRORS:  # a session that cannot be taken away again is not given
-            await self._relays.end_session(node.url, out.session)
+            await self.relays.end_session(node.url, out.session)
             raise Unavailable("bus.lost", "Redis does not answer; try again") from None
         if not await self._still_signed_in(who):  # signed out while the relay answered
             await self._end(out.session, noted)
             raise Unauthenticated("session.none", "nobody is signed in any more")
         return Answered(out.session, out.sdp, tuple(ice_servers(self._ctx, who.actor).links()))
 
+    async def note_subscriber(
+        self, who: SignedInAs, node: NodeInfo, session: str, before: frozenset[str], now: frozenset[str]
+    ) -> None:
+        """Note what a subscriber's tracks hang on now. Raises Unavailable (``bus.lost``), Unauthenticated."""
+        owner = owner_key(who.session)
+        self._owners.add(owner)
+        keys = (owner, node.id, *sorted(now))
+        noted = Noted(
+            node=node.id, url=node.url, owner=owner, stream="", publishes=False, keys=keys, subscriber=True
+        )  # fmt: skip
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(SESSION_KEY.format(id=session), noted.model_dump_json(), ex=KEEP_S)
+                for key in before - now:
+                    pipe.srem(INDEX_KEY.format(key=key), session)
+                for key in keys:
+                    pipe.sadd(INDEX_KEY.format(key=key), session)
+                    pipe.expire(INDEX_KEY.format(key=key), KEEP_S)
+                await pipe.execute()
+        except BUS_ERRORS:  # what cannot be taken away again is not given
+            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+        if not await self._still_signed_in(who):
+            await self._end(session, noted)
+            raise Unauthenticated("session.none", "nobody is signed in any more")
+
+    async def subscriber_of(self, who: SignedInAs, session: str) -> NodeInfo | None:
+        """The live relay of a subscriber's connection, where it is this sign-in's own."""
+        noted = await self._noted(session)
+        if noted is None or not noted.subscriber or noted.owner != owner_key(who.session):
+            return None
+        return next((node for node in await self.placements.relays_alive() if node.id == noted.node), None)
+
+    async def end_subscriber(self, session: str) -> None:
+        """The page has no use for this connection any more."""
+        if (noted := await self._noted(session)) is not None:
+            await self._end(session, noted)
+
     async def _still_signed_in(self, who: SignedInAs) -> bool:
         async with self._ctx.reading() as db:
             return await people.session_user(db, who.session) is not None
 
-    async def _viewed(self, who: SignedInAs, camera: CameraId, conference: ConferenceId | None) -> None:
+    async def viewed(self, who: SignedInAs, camera: CameraId, conference: ConferenceId | None) -> None:
+        """Record that somebody watches a camera."""
         async with self._ctx.sessions.begin() as db:
             row = await db.get_one(CameraRow, camera)
             event = CameraViewed(by=who.actor.id, conference=conference)
@@ -244,6 +318,20 @@ class Media:
         if (noted := await self._noted(session)) is not None:
             await self._unnote(session, noted)
 
+    async def patch(self, who: SignedInAs, session: str, fragment: str) -> str:
+        """Trickle into one of one's own sessions, or begin its ICE anew: the relay's fragment, empty for the former.
+
+        Raises NotFound (``media.session_unknown``), Invalid (``sdp.invalid``), Unavailable (``relay.none``).
+        """
+        noted = await self._noted(session)
+        if noted is None or noted.owner != owner_key(who.session) or noted.subscriber:
+            raise NotFound("media.session_unknown", "no such session")
+        body = FragmentIn(sdp=fragment, owner=noted.owner)
+        try:
+            return (await self.relays.patch(noted.url, session, body)).sdp
+        except NotFound:
+            raise NotFound("media.session_unknown", "no such session") from None
+
     async def gone(self, key: str) -> None:
         """End every session that hangs on this: a member, a stage, a camera, a sign-in."""
         try:
@@ -252,7 +340,12 @@ class Media:
             log.warning("media.not_withdrawn", key=key, error=str(error))
             return
         for session in sessions:
-            if (noted := await self._noted(session)) is not None:
+            if (noted := await self._noted(session)) is None:
+                continue
+            if noted.subscriber and key != noted.owner:
+                with contextlib.suppress(Unavailable):  # a relay that is gone sends nothing
+                    await self.relays.withdraw(noted.url, session, key)
+            else:
                 await self._end(session, noted)
 
     async def sessions_at(self, node: str) -> list[Noted]:
@@ -283,13 +376,13 @@ class Media:
     async def _withdraw(self, owner: str) -> None:
         await self.gone(owner)
         try:
-            alive = await self._placements.relays_alive()
+            alive = await self.placements.relays_alive()
         except Unavailable:
             return
 
         async def tell(node: NodeInfo) -> None:
             try:
-                await self._relays.end_owner(node.url, owner)
+                await self.relays.end_owner(node.url, owner)
             except HubError as error:
                 log.warning("media.not_withdrawn", relay=node.id, error=error.id)
 
@@ -300,7 +393,7 @@ class Media:
 
     async def dropped_stream(self, stream: StreamId) -> None:
         """A member's stream is over: the relay forgets it, and its viewers' sessions end."""
-        await self._placements.drop(stream)
+        await self.placements.drop(stream)
 
     async def audit(self) -> int:
         """End sessions whose sign-in or member is gone, in case nobody told us; return how many of these were."""
@@ -322,7 +415,7 @@ class Media:
         async with self._ctx.reading() as db:
             publishing = [member.id for member in await conference_store.present(db) if member.publishing]
         for member in publishing:
-            if await self._placements.where(member) is None:
+            if await self.placements.where(member) is None:
                 with contextlib.suppress(NotFound, Conflict):
                     await conferences.mark_silent(self._ctx, member)
 
@@ -336,10 +429,18 @@ class Media:
 
     async def _end(self, session: str, noted: Noted) -> None:
         try:
-            await self._relays.end_session(noted.url, session)
+            if await self._runs(noted.node):  # one that hangs would keep us waiting for nothing
+                await self.relays.end_session(noted.url, session)
         except HubError as error:  # the relay is gone, and the session with it
             log.info("media.end_failed", relay=noted.node, error=error.id)
         await self._unnote(session, noted)
+
+    async def _runs(self, node: str) -> bool:
+        """Whether a relay is there, as far as anybody knows."""
+        try:
+            return any(each.id == node for each in await self.placements.relays_alive())
+        except Unavailable:
+            return True
 
     async def _noted(self, session: str) -> Noted | None:
         try:

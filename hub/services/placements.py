@@ -33,6 +33,7 @@ log: Final = structlog.get_logger(__name__)
 
 PLACE_TTL_MS: Final = 600_000  # a place outlives its use a while; a dead relay's places are taken over at once
 LEADER_TTL_MS: Final = 5_000
+NO_CAMERA: Final = ("mem-", "pb-", "talk-")  # members, playbacks, talks: who opened them says where they are
 BORROWED_KEY: Final = "borrowed:{stream}"  # a stream that is no camera's: a recording, a talk
 SUSPECT_MS: Final = 6_000  # as long as a dead node's entry may stay in the registry
 EVERY_S: Final = 1.0
@@ -136,7 +137,7 @@ class Placements:
         return node
 
     async def _origin(self, stream: StreamId, *, anew: bool) -> NodeInfo:
-        if not stream.startswith("mem-"):
+        if not stream.startswith(NO_CAMERA):
             return await self.open_camera(stream, anew=anew)
         if (found := await self.where(stream)) is None:
             raise NotFound("stream.unknown", "nobody publishes this stream")
@@ -386,9 +387,16 @@ class Placements:
         """Have a recording played as a stream of its own, for at most ``keep_s``. Raises Unavailable."""
         await self._find_gateway()
         node = await self.place(stream)
-        await self._redis.set(BORROWED_KEY.format(stream=stream), "1", ex=keep_s)
+        await self.borrow(stream, keep_s=keep_s)
         await self._relays.put_stream(node.url, stream, self._config(url, watched=False))
         return node
+
+    async def borrow(self, stream: StreamId, *, keep_s: int) -> None:
+        """Remember that somebody uses a stream that is no camera's, so that no leader clears it away."""
+        try:
+            await self._redis.set(BORROWED_KEY.format(stream=stream), "1", ex=keep_s)
+        except BUS_ERRORS:
+            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
 
     async def _borrowed(self, stream: StreamId) -> bool:
         return bool(await self._redis.exists(BORROWED_KEY.format(stream=stream)))

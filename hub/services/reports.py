@@ -25,6 +25,7 @@ from hub.domain.errors import Conflict, HubError, Invalid, NotFound
 from hub.services import alerts, catalogs, conferences, device_alarms, platforms
 from hub.services.context import Context
 from hub.services.gateways import GatewayBook
+from hub.services.live import publish_live
 from hub.services.media import Media
 from hub.services.placements import Placements
 
@@ -126,8 +127,12 @@ class Reports:
                 await platforms.answer_invite(self._ctx, self._gateways, self._placements, report)
 
     async def _session(self, report: SessionReport) -> None:
+        if not report.stream:  # of a page's one connection: the process with its socket tells it
+            told = {"subscriber": report.session, "what": report.what, "reason": report.reason}
+            await publish_live(self._ctx, told)
         if report.what == "ended":
             await self._media.forget(report.session)
+        if report.what != "media":
             return
         with contextlib.suppress(NotFound, Conflict):  # a conference that has ended
             await conferences.mark_joined(self._ctx, report.stream)

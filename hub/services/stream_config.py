@@ -1,5 +1,6 @@
 """A camera's address as what a relay is told."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,9 +11,9 @@ from hub.domain.ids import GbId
 PICTURES_EVERY_MS: Final = 2_000
 
 
-def gb_url(device: GbId, channel: GbId, *, media: str = "auto", **query: int) -> str:
+def gb_url(device: GbId, channel: GbId, *, media: str = "auto", query: Mapping[str, int] | None = None) -> str:
     """The address of a channel; ``media`` says how its pictures come, ``start`` and ``end`` name a recording."""
-    given: dict[str, Any] = {**query, **({} if media == "auto" else {"media": media})}
+    given: dict[str, Any] = {**(query or {}), **({} if media == "auto" else {"media": media})}
     return f"{SCHEME}://{device}/{channel}" + (f"?{urlencode(given)}" if given else "")
 
 

@@ -86,7 +86,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def free_ports() -> int:
-    """A port so that it and the next two are free for TCP and UDP now."""
+    """A port so that it and the next three are free for TCP and UDP now."""
     for _ in range(50):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -95,7 +95,7 @@ def free_ports() -> int:
             continue
         with ExitStack() as held:
             try:
-                for offset in range(3):
+                for offset in range(4):
                     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                         held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port + offset))
             except OSError:

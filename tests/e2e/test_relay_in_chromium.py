@@ -211,9 +211,12 @@ async def test_chromium_publishes_layers_and_a_viewer_gets_the_one_that_fits_til
             assert server.want(session.id, None)
             await until(page, "v", "frameWidth", 1_280, 1_280)
             path.rate = 250_000  # less than the base layer of the large picture
-            await until(page, "v", "frameWidth", 1, 640)
+            async with asyncio.timeout(5):  # 1.2 to 2.3 s on two idle cores
+                await until(page, "v", "frameWidth", 1, 640)
+            await asyncio.sleep(4)  # probes fail meanwhile
             path.rate = None
-            await until(page, "v", "frameWidth", 1_280, 1_280)
+            async with asyncio.timeout(12):  # 1 to 5 s
+                await until(page, "v", "frameWidth", 1_280, 1_280)
             assert server.pause(session.id)
             (seat,) = session.seats.values()
             sent = seat.sender.packets

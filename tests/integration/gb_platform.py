@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from hub.demo.gb_device.device import GbDevice
+from hub.demo.gb_device.film import Film
 from hub.demo.gb_device.fleet import running
 from hub.demo.gb_device.options import DeviceOptions, Quirk
-from hub.demo.gb_device.views import Film
 from hub.media.rtp.packet import parse_rtp
 from signaling.gb28181 import invite, manscdp
 from signaling.gb28181 import messages as m

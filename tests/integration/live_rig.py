@@ -21,7 +21,7 @@ from hub.services.context import Context, make_context
 from hub.settings import Settings
 from hub.store.migrate import upgrade
 from signaling.transport.ws import HubSocket
-from signaling.wire import MAX_CLIENT_BYTES
+from signaling.wire import MAX_ANSWER_BYTES
 from tests.integration.api_rig import build_town
 from tests.integration.hub_rig import TestClock
 from tests.integration.redis_rig import RedisRig, running_redis
@@ -115,7 +115,7 @@ async def serving(settings: Settings, redis: RedisRig, clock: Clock, node: str) 
             host="127.0.0.1",
             port=0,
             ws="websockets-sansio",
-            ws_max_size=MAX_CLIENT_BYTES,
+            ws_max_size=MAX_ANSWER_BYTES,
             ws_per_message_deflate=False,
             http="h11",
             log_config=None,

@@ -83,6 +83,7 @@ class Heard:
     """What came of one SSRC: the marks of its slices."""
 
     marks: Counter[str] = field(default_factory=Counter)
+    packets: int = 0
 
 
 class LightSubscriber(LightViewer):
@@ -130,7 +131,7 @@ class LightSubscriber(LightViewer):
 
     async def connect(self, offer: str) -> None:
         self.aim(offer)
-        asyncio.get_running_loop().add_reader(self._sock, self._readable)
+        await self._open()
         self._tasks.append(asyncio.create_task(self._checks()))
         await self._answered.wait()
         algorithm, _, value = light_client._value(offer, "fingerprint").partition(" ")
@@ -178,9 +179,10 @@ class LightSubscriber(LightViewer):
         except SrtpError:
             return
         heard = self.heard.setdefault(packet.ssrc, Heard())
+        heard.packets += 1
         if found := re.search(rb"<([a-z0-9-]+)>", packet.payload):
             heard.marks[found[1].decode()] += 1
-            self.came.set()
+        self.came.set()
 
 
 @contextlib.asynccontextmanager

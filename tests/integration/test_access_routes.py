@@ -30,6 +30,15 @@ MATRIX: Final[dict[str, dict[str, set[Role] | frozenset[Role]]]] = {
     "/api/v1/cameras/{}": {"get": WATCH, "delete": {SYS}},
     "/api/v1/cameras/{}/commands": {"post": {C, D, SYS}},
     "/api/v1/cameras/{}/records": {"get": {C, D, SYS}},
+    "/api/v1/cameras/{}/playbacks": {"post": {C, D, SYS}},
+    "/api/v1/playbacks/{}": {"delete": {C, D, SYS}},
+    "/api/v1/playbacks/{}/control": {"post": {C, D, SYS}},
+    "/whep/playbacks/{}": {"post": {C, D, SYS}},
+    "/whip/cameras/{}/talk": {"post": {C, D, SYS}},
+    "/api/v1/cameras/{}/snapshot": {"get": WATCH},
+    "/api/v1/cameras/{}/pictures": {"post": {C, D, SYS}},
+    "/api/v1/cameras/{}/pictures/{}": {"get": WATCH},
+    "/api/v1/cameras/{}/pictures/{}/{}": {"get": WATCH},
     "/api/v1/gb28181": {"get": {SYS}, "patch": {SYS}},
     "/api/v1/devices": {"get": {SYS}, "post": {SYS}},
     "/api/v1/devices/{}": {"get": {SYS}, "patch": {SYS}, "delete": {SYS}},
@@ -72,8 +81,8 @@ MATRIX: Final[dict[str, dict[str, set[Role] | frozenset[Role]]]] = {
     "/whep/conferences/{}/stage": {"post": {C, D, F}},
     "/whep/conferences/{}/members/{}": {"post": {C, D, F}},
     "/whip/conferences/{}": {"post": {C, D, F}},
-    "/whep/sessions/{}": {"delete": {C, D, F, O, SYS}},
-    "/whip/sessions/{}": {"delete": {C, D, F}},
+    "/whep/sessions/{}": {"delete": {C, D, F, O, SYS}, "patch": {C, D, F, O, SYS}},
+    "/whip/sessions/{}": {"delete": {C, D, F}, "patch": {C, D, F}},
 }
 """Path (parameters as ``{}``) -> method -> the roles that pass the guard. All others get 403, nobody gets 401."""
 
@@ -153,6 +162,8 @@ async def test_the_public_list_is_what_it_was() -> None:
         ("GET", "/healthz"),
         ("GET", "/readyz"),
         ("GET", "/metrics"),
+        ("POST", "/uploads/{session}"),  # the address is a secret that was made for one device's pictures
+        ("PUT", "/uploads/{session}"),
     } == PUBLIC
 
 

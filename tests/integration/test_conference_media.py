@@ -150,6 +150,18 @@ async def test_a_viewer_sees_a_camera_and_ends_its_own_session_only(rig: Rig) ->
         refused = await rig.hub.call("sysadmin", "DELETE", place, 404)
         assert refused["error"]["id"] == "media.session_unknown"
         await rig.hub.call("commander", "GET", place, 405)
+        trickle = {"Content-Type": "application/trickle-ice-sdpfrag"}
+        await rig.hub.call("commander", "PATCH", place, 204, content="a=end-of-candidates\r\n", headers=trickle)
+        fresh = "a=ice-ufrag:fresh\r\na=ice-pwd:0123456789abcdef01234567\r\n"
+        anew = await rig.hub.call("commander", "PATCH", place, 200, content=fresh, headers=trickle)
+        assert anew.headers["etag"].strip('"') in anew.text
+        assert anew.headers["etag"] != answer.headers["etag"]
+        await rig.hub.call("commander", "PATCH", place, 422, content=fresh, headers=SDP)
+        await rig.hub.call("commander", "PATCH", place, 422, content="a=ice-ufrag:half\r\n", headers=trickle)
+        stranger = await rig.hub.call("sysadmin", "PATCH", place, 404, content=fresh, headers=trickle)
+        assert stranger["error"]["id"] == "media.session_unknown"
+        for _ in range(5):
+            await (await track).recv()
         await rig.hub.call("commander", "DELETE", place, 204)
         await until(lambda: _viewers(rig, relay, camera, 0))
         await rig.hub.call("commander", "DELETE", place, 204)  # what has ended has ended

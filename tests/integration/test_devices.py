@@ -323,3 +323,21 @@ async def test_the_trace_and_the_states_come_from_the_gateway(rig: LiveRig, gate
     assert (found["state"], found["reason"], found["keepalive_at"]) == ("offline", "gb28181.heartbeat_lost", 9)
     trace = await call(rig, "sysadmin", "GET", f"/devices/{NVR}/trace", 200)
     assert [entry["summary"] for entry in trace["items"]] == ["REGISTER"]
+
+
+async def test_a_playback_belongs_to_the_sign_in_that_opened_it(rig: LiveRig, gateway: ScriptedGateway) -> None:
+    camera = await with_camera(rig, gateway)
+    span = {"start_s": 1_700_000_000, "end_s": 1_700_000_600}
+    made = await call(rig, "commander", "POST", f"/cameras/{camera}/playbacks", 201, json=span)
+    assert (made["camera"], made["start_s"]) == (camera, 1_700_000_000)
+    await rig.logged("camera.played_back")
+    pause = {"action": "pause"}
+    stranger = await call(rig, "sysadmin", "POST", f"/playbacks/{made['id']}/control", 404, json=pause)
+    assert stranger["error"]["id"] == "playback.unknown"
+    idle = await call(rig, "commander", "POST", f"/playbacks/{made['id']}/control", 409, json=pause)
+    assert idle["error"]["id"] == "playback.not_running"
+    await call(rig, "commander", "DELETE", f"/playbacks/{made['id']}", 204)
+    await call(rig, "commander", "DELETE", f"/playbacks/{made['id']}", 404)
+    day_and_more = span | {"end_s": 1_700_000_000 + 86_401}
+    await call(rig, "commander", "POST", f"/cameras/{camera}/playbacks", 422, json=day_and_more)
+    await call(rig, "water", "POST", f"/cameras/{camera}/playbacks", 404, json=span)

@@ -6,9 +6,10 @@ from typing import Literal
 
 import pytest
 
+from hub.demo.gb_device.film import Film, Shot
 from hub.demo.gb_device.fleet import run_fleet
 from hub.demo.gb_device.options import DeviceOptions, Quirk
-from hub.demo.gb_device.views import Film, Shot, small_film
+from hub.demo.gb_device.views import small_film
 from hub.media.rtp.packet import parse_rtp
 from signaling.gb28181 import invite, manscdp, mansrtsp, ptz
 from signaling.gb28181 import messages as m

@@ -194,6 +194,25 @@ async def test_viewers_of_a_killed_relay_are_called_and_see_pictures_again(rig: 
         assert (rig.gate.plays, rig.gate.most) == (2, 1)
 
 
+async def test_a_relay_that_stands_still_loses_its_viewers_and_lets_go_of_the_camera_when_it_wakes(rig: Rig) -> None:
+    """As when a host hangs, or the cable to it is cut: no connection breaks, nothing comes any more."""
+    one = await rig.relay()
+    camera = await rig.camera()
+    async with rig.viewer(camera) as viewer:
+        two = await rig.relay()
+        viewer.worst_gap_s = 0.0
+        rig.processes[one.id].send_signal(signal.SIGSTOP)
+        try:
+            await until(lambda: viewer.moves == 1 and viewer.light.packets > 20, seconds=PATIENCE)
+            print(f"\nrelay that stands still: longest time without a packet {viewer.worst_gap_s:.2f} s")
+            assert await rig.holder(camera) == two.id
+        finally:
+            rig.processes[one.id].send_signal(signal.SIGCONT)
+        await until(lambda: rig.gate.playing == 1, seconds=PATIENCE)
+        goal = viewer.light.packets + 20
+        await until(lambda: viewer.light.packets >= goal)
+
+
 async def test_a_drained_relay_hands_its_viewers_and_its_camera_over_without_a_gap(rig: Rig) -> None:
     one = await rig.relay()
     camera = await rig.camera()

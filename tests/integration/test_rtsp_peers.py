@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
 
+import av
 import pytest
 
 from hub.domain.clock import system_clock
 from hub.domain.source_url import check_url
 from hub.media.sources.errors import SourceError
 from hub.media.sources.rtsp import RtspSource
+from hub.media.transcode.sound import SoundJob
 from tests.integration.camera_kit import PATIENCE
+from tests.integration.test_codecs import h265_film
 from tests.integration.test_rtsp_client import pictures, some
+from tests.unit.transcode.test_jobs import tone
 
 PYTHON = "/usr/bin/python3"
 SERVER = """
@@ -39,6 +44,13 @@ tone = "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! alawenc !
 film, sound = f"( {picture} )", f"( {picture} {tone} )"
 add("/cam", film)
 add("/sound", sound)
+if len(sys.argv) > 2 and sys.argv[2] == "codecs":
+    new = f"filesrc location={sys.argv[3]} ! h265parse config-interval=-1 ! rtph265pay name=pay0 pt=96"
+    aac = f"filesrc location={sys.argv[4]} ! aacparse ! "
+    add("/new", f"( {new} )")
+    add("/aac", f"( {picture} {aac} rtpmp4gpay name=pay1 pt=97 )")
+    add("/latm", f"( {picture} {aac} rtpmp4apay name=pay1 pt=97 )")
+    sys.argv = sys.argv[:2]
 add("/udp", film, GstRtsp.RTSPLowerTrans.UDP)
 if len(sys.argv) > 2:
     auth = GstRtspServer.RTSPAuth.new()
@@ -109,6 +121,36 @@ async def test_gstreamers_sound_comes_along(film: str) -> None:
         async with RtspSource(check_url(url), clock=system_clock) as opened:
             units = await some(opened, 60)
             assert {unit.codec for unit in units} == {"h264", "pcma"}
+
+
+@pytest.fixture
+def coded(tmp_path: Any) -> tuple[str, str]:
+    """H.265 without reordering, and a tone as AAC."""
+    sound = tmp_path / "tone.aac"
+    sound.write_bytes(b"".join(data for _, data in tone(16_000, 20.0)))
+    return str(h265_film(tmp_path)), str(sound)
+
+
+@pytest.mark.parametrize("way", ["tcp", "udp"])
+async def test_gstreamers_h265_plays(film: str, coded: tuple[str, str], way: Any) -> None:
+    async with gstreamer(film, "codecs", *coded) as port:
+        async with RtspSource(check_url(f"rtsp://127.0.0.1:{port}/new"), clock=system_clock, way=way) as opened:
+            units = await some(opened, 30)
+        assert {(unit.codec, unit.passes) for unit in units} == {("h265", True)}
+        decoder: Any = av.CodecContext.create("hevc", "r")
+        assert sum(len(decoder.decode(av.Packet(unit.data))) for unit in units) >= 29
+
+
+@pytest.mark.parametrize("path", ["aac", "latm"])
+async def test_gstreamers_aac_comes_along_and_decodes(film: str, coded: tuple[str, str], path: str) -> None:
+    async with gstreamer(film, "codecs", *coded) as port:
+        async with RtspSource(check_url(f"rtsp://127.0.0.1:{port}/{path}"), clock=system_clock) as opened:
+            units = [unit for unit in await some(opened, 80) if unit.codec == "aac"]
+        assert len(units) > 10
+        job = SoundJob()
+        packets = [packet for unit in units for packet in job.unit(unit.data, unit.pts)]
+        assert len(packets) >= (len(units) - 2) * 3  # 64 ms each, 20 ms each
+        assert {b[0] - a[0] for a, b in itertools.pairwise(packets)} == {960}
 
 
 async def test_gstreamers_digest_is_met(film: str) -> None:

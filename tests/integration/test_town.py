@@ -9,12 +9,14 @@ from sqlalchemy import func, select
 
 from hub.demo.cameras_list import CAMERAS
 from hub.demo.credentials import path_in
+from hub.demo.gb_town import DEVICES
 from hub.demo.town import PEOPLE, UNITS, ensure_town
 from hub.domain.errors import Invalid, Unauthenticated
 from hub.domain.roles import Role
 from hub.services import accounts, cameras, drills, rules, units
 from hub.services.access import SYSTEM
 from hub.store.tables import CameraRow, OutboxRow, UserRow
+from hub.store.tables_gb import DeviceRow
 from tests.integration.hub_rig import TestClock, hub
 
 
@@ -31,6 +33,21 @@ async def test_the_town_has_its_units_people_cameras_rules_and_drills(tmp_path: 
         assert {camera.host for camera in page.items} == {"127.0.0.1:9554"}
         assert len(await rules.list_rules(ctx, SYSTEM)) == sum(len(camera.rules) for camera in CAMERAS)
         assert [scenario.id for scenario in await drills.list_scenarios(ctx, SYSTEM)] == ["crowd", "flood"]
+
+
+async def test_its_recorders_are_listed_once_and_stay_as_somebody_changed_them(tmp_path: Path) -> None:
+    given = {"gb_id": "34020000002000000001", "sip_port": 9003}
+    async with hub(tmp_path, TestClock(step=1), **given) as ctx:
+        await ensure_town(ctx)
+        async with ctx.sessions.begin() as db:
+            rows = list(await db.scalars(select(DeviceRow).order_by(DeviceRow.id)))
+            assert [(row.name, row.unit) for row in rows] == [(device.name, device.unit) for device in DEVICES]
+            assert len({row.password for row in rows}) == 4
+            rows[0].name, rows[1].removed_at = "改名", 1
+        await ensure_town(ctx)
+        async with ctx.reading() as db:
+            assert await db.scalar(select(DeviceRow.name).where(DeviceRow.id == rows[0].id)) == "改名"
+            assert await db.scalar(select(DeviceRow.removed_at).where(DeviceRow.id == rows[1].id)) == 1
 
 
 async def test_everybody_on_file_can_sign_in_and_only_the_owner_reads_the_file(tmp_path: Path) -> None:

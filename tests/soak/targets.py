@@ -27,6 +27,8 @@ from signaling.gb28181.intake import Intake
 from signaling.gb28181.messages import Catalog, Unknown
 from signaling.gb28181.ps import PsDemuxer
 from signaling.gb28181.tree import build_tree
+from signaling.ice import Credentials as IceCredentials
+from signaling.ice import IceLite, StunError, is_authentic, parse_stun
 from signaling.rtsp.auth import Credentials
 from signaling.rtsp.client import RtspClient
 from signaling.rtsp.events import Described, TransportRefused
@@ -39,6 +41,7 @@ from signaling.sip.stack import SipStack, StackConfig
 from signaling.sip.stream import Framer as SipFramer
 
 CORPUS: Final = Path(__file__).parents[1] / "corpus"
+ICE: Final = IceCredentials("ourname", "ourpassword-ourpassword")  # what the checks in the corpus are signed with
 URL: Final = "rtsp://10.0.0.1:8554/live"
 PORTS: Final = [(5_000, 5_001), (5_002, 5_003)]
 
@@ -180,6 +183,21 @@ def gb28181(data: bytes) -> None:
         build_tree(message.device, collector.items)
 
 
+def stun(data: bytes) -> None:
+    """One datagram as a check: to a fresh agent, and to one that has checked paths and was restarted."""
+    for agent in (IceLite(ICE, "remote", 0), IceLite(ICE, "remote", 0)):
+        if len(data) % 2:
+            agent.restart("other")
+        for n in range(3):
+            try:
+                message = parse_stun(data)
+                reply = agent.request(message, bytes((n,)), ("192.0.2.1", 4_000 + n), n)
+            except StunError:
+                continue
+            parse_stun(reply)
+            assert is_authentic(message, ICE.pwd.encode()), "answered without a proof"
+
+
 def sip(data: bytes) -> int:
     """A datagram to a node, and the same bytes as a TCP stream at once and one by one; how much was answered."""
     stack = SipStack(
@@ -239,6 +257,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "h265": h265,
     "aac": aac,
     "rtp": rtp,
+    "stun": stun,
     "sdp": description,
     "sip": sip,
     "gb28181": gb28181,

@@ -92,7 +92,7 @@ export const zh: Words = {
     unreachable: '摄像机未应答',
     unauthorized: '用户名或密码错误',
     not_video: '不是视频流',
-    unsupported_codec: '编码不支持（如 H.265）',
+    unsupported_codec: '编码不支持（如 MJPEG）',
     lost: '码流中断',
     refused: '地址不被允许',
     no_keyframe: '未收到关键帧',
@@ -126,6 +126,7 @@ export const zh: Words = {
     status_500: '服务器内部错误，请联系管理员',
     status_503: '服务暂不可用，请稍后再试',
     relay_none: '没有可用的转发节点',
+    transcode_full: '转码路数已满，请关闭其他 H.265 画面或换用支持 H.265 的浏览器',
   },
 }
 
@@ -221,7 +222,7 @@ export const en: Words = {
     unreachable: 'camera does not answer',
     unauthorized: 'wrong user name or password',
     not_video: 'not a video stream',
-    unsupported_codec: 'codec not supported (such as H.265)',
+    unsupported_codec: 'codec not supported (such as MJPEG)',
     lost: 'stream broke off',
     refused: 'address not allowed',
     no_keyframe: 'no key frame received',
@@ -255,5 +256,6 @@ export const en: Words = {
     status_500: 'The server failed. Tell your administrator',
     status_503: 'Not available just now. Try again in a moment',
     relay_none: 'no relay is available',
+    transcode_full: 'all transcoding places are taken: close another H.265 picture, or use a browser that decodes H.265',
   },
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Backoff } from '@/wire/backoff'
 import { ApiError } from '@/wire/http'
-import { movePublishers, WhipPublisher } from './whip'
+import { layersOf, movePublishers, WhipPublisher } from './whip'
 
 interface Track {
   kind: string
@@ -36,7 +36,7 @@ class FakePeer {
   }
   addTransceiver(track: Track | string, init: { direction: string; sendEncodings: { maxBitrate?: number }[] }): void {
     const what = typeof track === 'string' ? `no ${track}` : track.kind
-    this.sent.push([what, init.direction, init.sendEncodings[0]?.maxBitrate].filter(Boolean).join(' '))
+    this.sent.push([what, init.direction, init.sendEncodings.at(-1)?.maxBitrate].filter(Boolean).join(' '))
   }
   getTransceivers(): { receiver: { track: Track }; sender: { replaceTrack: (track: Track | null) => Promise<void> } }[] {
     const sender = {
@@ -234,4 +234,11 @@ describe('WhipPublisher', () => {
     expect(FakePeer.made).toHaveLength(1)
     expect(one.view.phase).toBe('idle')
   })
+})
+
+it('publishes a small picture beside the whole one, the smallest first', () => {
+  expect(layersOf(1_200)).toEqual([
+    { rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+    { rid: 'h', maxBitrate: 1_200_000 },
+  ])
 })

@@ -25,6 +25,14 @@ export interface WhipOptions {
   end?: (session: string | null) => void
 }
 
+/** A small picture for small tiles and narrow paths beside the whole one (RFC 8853), the smallest first. */
+export function layersOf(kbps: number): RTCRtpEncodingParameters[] {
+  return [
+    { rid: 'l', scaleResolutionDownBy: 4, maxBitrate: Math.round(kbps * 125) },
+    { rid: 'h', maxBitrate: kbps * 1000 },
+  ]
+}
+
 const FINAL = new Set([401, 403, 404, 409])
 const CONNECT_WITHIN = 10_000 // ms
 
@@ -143,7 +151,7 @@ export class WhipPublisher extends Emitter<{ change: Publishing }> {
     const streams = this.media ? [this.media] : []
     for (const kind of ['audio', 'video'] as const) {
       const track = this.media?.getTracks().find((one) => one.kind === kind)
-      const sendEncodings = kind === 'video' ? [{ maxBitrate: this.options.videoKbps * 1000 }] : [{}]
+      const sendEncodings = kind === 'video' ? layersOf(this.options.videoKbps) : [{}]
       pc.addTransceiver(track ?? kind, { direction: 'sendonly', streams, sendEncodings })
     }
   }

@@ -91,6 +91,7 @@ export const useCameras = defineStore('cameras', () => {
       width: message.width ?? camera.width,
       height: message.height ?? camera.height,
       viewers: message.viewers ?? 0,
+      transcoded: message.transcoded ?? false,
     })
   }
 

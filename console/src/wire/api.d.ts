@@ -1155,7 +1155,11 @@ export interface paths {
         delete: operations["end_media"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Patch Media
+         * @description Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3). 404 `media.session_unknown`.
+         */
+        patch: operations["patch_media"];
         trace?: never;
     };
     "/whip/sessions/{session}": {
@@ -1175,7 +1179,11 @@ export interface paths {
         delete: operations["end_publishing"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Patch Publishing
+         * @description Likewise for a publisher.
+         */
+        patch: operations["patch_publishing"];
         trace?: never;
     };
 }
@@ -1327,6 +1335,11 @@ export interface components {
              * @default 0
              */
             ptz?: number;
+            /**
+             * Transcoded
+             * @default false
+             */
+            transcoded?: boolean;
         };
         /** Cameras */
         Cameras: {
@@ -4983,7 +4996,10 @@ export interface operations {
     };
     watch_camera: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of the tile, in pixels: which layer is sent */
+                width?: number | null;
+            };
             header?: never;
             path: {
                 camera: string;
@@ -5053,7 +5069,10 @@ export interface operations {
     };
     watch_member: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of the tile, in pixels: which layer is sent */
+                width?: number | null;
+            };
             header?: never;
             path: {
                 conference: string;
@@ -5089,7 +5108,10 @@ export interface operations {
     };
     watch_stage: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description of the tile, in pixels: which layer is sent */
+                width?: number | null;
+            };
             header?: never;
             path: {
                 conference: string;
@@ -5151,6 +5173,48 @@ export interface operations {
             };
         };
     };
+    patch_media: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/trickle-ice-sdpfrag": string;
+            };
+        };
+        responses: {
+            /** @description ICE begins anew: the relay's side */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/trickle-ice-sdpfrag": string;
+                };
+            };
+            /** @description taken */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     end_publishing: {
         parameters: {
             query?: never;
@@ -5163,6 +5227,48 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    patch_publishing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/trickle-ice-sdpfrag": string;
+            };
+        };
+        responses: {
+            /** @description ICE begins anew: the relay's side */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/trickle-ice-sdpfrag": string;
+                };
+            };
+            /** @description taken */
             204: {
                 headers: {
                     [name: string]: unknown;

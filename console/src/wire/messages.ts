@@ -22,6 +22,9 @@ const REQUIRED: { [K in ServerType]: Partial<Record<keyof MessageOf<K>, 'string'
   'conference.state': { conference: 'object' },
   presence: { units: 'object' },
   'media.move': { session: 'string', reason: 'string' },
+  'media.offer': { session: 'string', revision: 'number', sdp: 'string', tracks: 'object' },
+  'media.track': { key: 'string', state: 'string' },
+  'media.ended': { session: 'string', reason: 'string' },
   error: { error: 'string', message: 'string' },
   bye: { reason: 'string' },
 }

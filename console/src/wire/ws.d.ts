@@ -94,6 +94,65 @@ export interface components {
             camera: string | null;
         };
         /**
+         * MediaAnswer
+         * @description The answer to the offer of this revision.
+         */
+        MediaAnswer: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.answer";
+            /** Session */
+            session: string;
+            /** Revision */
+            revision: number;
+            /** Sdp */
+            sdp: string;
+        };
+        /**
+         * MediaRestart
+         * @description Nothing comes any more, or an offer could not be used: offer anew, with ICE from the beginning.
+         */
+        MediaRestart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.restart";
+        };
+        /**
+         * MediaSubscribe
+         * @description All that this page wants to see over its one connection, and nothing else; replaces the earlier list.
+         *
+         *     ``session`` is that of an earlier offer whose connection is still up: it goes on after the socket was lost.
+         *     ``anew``: the connection is lost to the page, and another is to be opened.
+         */
+        MediaSubscribe: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.subscribe";
+            /**
+             * Session
+             * @default null
+             */
+            session?: string | null;
+            /**
+             * Anew
+             * @default false
+             */
+            anew?: boolean;
+            /**
+             * H265
+             * @default false
+             */
+            h265?: boolean;
+            /** Tracks */
+            tracks: components["schemas"]["WantedTrack"][];
+        };
+        /**
          * OrderReceived
          * @description This terminal shows the order: the receipt 送达.
          */
@@ -117,6 +176,44 @@ export interface components {
             n: number;
         };
         /**
+         * WantedTrack
+         * @description One picture of a page, under a name of its own choice: a camera, a member, or the stage of a conference.
+         */
+        WantedTrack: {
+            /** Key */
+            key: string;
+            /**
+             * Camera
+             * @default null
+             */
+            camera?: string | null;
+            /**
+             * Conference
+             * @default null
+             */
+            conference?: string | null;
+            /**
+             * Member
+             * @default null
+             */
+            member?: string | null;
+            /**
+             * Width
+             * @default null
+             */
+            width?: number | null;
+            /**
+             * Visible
+             * @default true
+             */
+            visible?: boolean;
+            /**
+             * Audio
+             * @default false
+             */
+            audio?: boolean;
+        };
+        /**
          * WatchCameras
          * @description Asks for ``camera.state`` of these cameras and no others; replaces the earlier list.
          */
@@ -129,7 +226,7 @@ export interface components {
             /** Cameras */
             cameras: string[];
         };
-        ClientMessage: components["schemas"]["Ping"] | components["schemas"]["WatchCameras"] | components["schemas"]["CallRinging"] | components["schemas"]["CallAnswer"] | components["schemas"]["ConferenceLeave"] | components["schemas"]["ConferenceEnd"] | components["schemas"]["ConferenceStage"] | components["schemas"]["ConferenceInvite"] | components["schemas"]["ConferenceDevices"] | components["schemas"]["OrderReceived"];
+        ClientMessage: components["schemas"]["Ping"] | components["schemas"]["WatchCameras"] | components["schemas"]["CallRinging"] | components["schemas"]["CallAnswer"] | components["schemas"]["ConferenceLeave"] | components["schemas"]["ConferenceEnd"] | components["schemas"]["ConferenceStage"] | components["schemas"]["ConferenceInvite"] | components["schemas"]["ConferenceDevices"] | components["schemas"]["OrderReceived"] | components["schemas"]["MediaSubscribe"] | components["schemas"]["MediaAnswer"] | components["schemas"]["MediaRestart"];
         /**
          * Bye
          * @description The session ended; the socket closes after this.
@@ -187,6 +284,11 @@ export interface components {
              * @default 0
              */
             viewers?: number;
+            /**
+             * Transcoded
+             * @default false
+             */
+            transcoded?: boolean;
         };
         /**
          * ConferenceState
@@ -262,6 +364,21 @@ export interface components {
             };
         };
         /**
+         * MediaEnded
+         * @description The connection is over; ask again by ``media.subscribe``.
+         */
+        MediaEnded: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.ended";
+            /** Session */
+            session: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * MediaMove
          * @description The relay of this media session is dead, or is about to stop. Ask for the same again where the session came
          *     from, and end this one once the new one shows pictures.
@@ -279,6 +396,62 @@ export interface components {
              * @enum {string}
              */
             reason: "drain" | "lost";
+        };
+        /**
+         * MediaOffer
+         * @description An offer to answer. Another ``session`` than before is another connection; ``tracks`` are all that flow then.
+         *
+         *     Two keys may share a section: the same picture is sent once.
+         */
+        MediaOffer: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.offer";
+            /** Session */
+            session: string;
+            /** Revision */
+            revision: number;
+            /** Sdp */
+            sdp: string;
+            /** Tracks */
+            tracks: components["schemas"]["OfferedTrack"][];
+        };
+        /**
+         * MediaTrack
+         * @description How a wanted track stands. ``error`` is a stable id, of what refused it.
+         */
+        MediaTrack: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "media.track";
+            /** Key */
+            key: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "live" | "waiting" | "refused" | "ended";
+            /**
+             * Error
+             * @default null
+             */
+            error?: string | null;
+        };
+        /** OfferedTrack */
+        OfferedTrack: {
+            /** Mid */
+            mid: string;
+            /** Key */
+            key: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "video" | "audio";
         };
         /** Pong */
         Pong: {
@@ -349,7 +522,7 @@ export interface components {
              */
             reason: "answered" | "answered_elsewhere" | "declined" | "missed" | "ended";
         };
-        ServerMessage: components["schemas"]["Hello"] | components["schemas"]["Pong"] | components["schemas"]["Event"] | components["schemas"]["CameraStateChanged"] | components["schemas"]["Ring"] | components["schemas"]["RingEnded"] | components["schemas"]["ConferenceState"] | components["schemas"]["Presence"] | components["schemas"]["MediaMove"] | components["schemas"]["Failed"] | components["schemas"]["Bye"];
+        ServerMessage: components["schemas"]["Hello"] | components["schemas"]["Pong"] | components["schemas"]["Event"] | components["schemas"]["CameraStateChanged"] | components["schemas"]["Ring"] | components["schemas"]["RingEnded"] | components["schemas"]["ConferenceState"] | components["schemas"]["Presence"] | components["schemas"]["MediaMove"] | components["schemas"]["MediaOffer"] | components["schemas"]["MediaTrack"] | components["schemas"]["MediaEnded"] | components["schemas"]["Failed"] | components["schemas"]["Bye"];
     };
     responses: never;
     parameters: never;

@@ -71,9 +71,9 @@ class Answers:
         self.channels = {
             (made := options.channel_id(index)): Channel(
                 made,
-                f"{self.name}-通道{index + 1}",
-                120.55 + options.number * 0.002 + index * 0.0005,
-                32.38 + options.number * 0.001,
+                options.channel_names[index] if index < len(options.channel_names) else f"{self.name}-通道{index + 1}",
+                options.place[0] + options.number * 0.002 + index * 0.0005,
+                options.place[1] + options.number * 0.001,
             )
             for index in range(options.channels)
         }

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final, get_args
 
 from hub.demo.gb_device.device import GbDevice
+from hub.demo.gb_device.film import Film
 from hub.demo.gb_device.fleet import MAX_DEVICES, run_fleet, summary
 from hub.demo.gb_device.options import HELP, DeviceOptions, parse_quirks
-from hub.demo.gb_device.views import Film, file_film, scene_film, small_film
+from hub.demo.gb_device.views import file_film, scene_film, small_film
 from hub.domain.errors import Invalid
 from signaling.gb28181.edition import Edition
 from signaling.gb28181.ids import is_id

@@ -12,13 +12,13 @@ import structlog
 
 from hub.demo.gb_device.answers import Answers, Effect, KeyFrame, Reboot, Reply, TakePictures
 from hub.demo.gb_device.camera import Channel
+from hub.demo.gb_device.film import Film
 from hub.demo.gb_device.options import DeviceOptions, Quirk
 from hub.demo.gb_device.reports import Reports
 from hub.demo.gb_device.snapshots import upload
 from hub.demo.gb_device.sound import Sounds
 from hub.demo.gb_device.streams import Stream
 from hub.demo.gb_device.talk import Talk, TalkMode
-from hub.demo.gb_device.views import Film
 from signaling.gb28181 import edition, invite, manscdp, mansrtsp
 from signaling.gb28181 import messages as m
 from signaling.gb28181.errors import GbError

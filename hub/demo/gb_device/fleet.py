@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Final
 
 from hub.demo.gb_device.device import GbDevice
+from hub.demo.gb_device.film import Film, tone
 from hub.demo.gb_device.options import DeviceOptions, Quirk
-from hub.demo.gb_device.views import Film, tone
 from hub.domain.errors import Unavailable
 from signaling.sip.message import COMPACT
 from signaling.transport.sip import Flow, NodeConfig, ServerTransaction, SipNode, StackConfig

@@ -140,6 +140,8 @@ class DeviceOptions:
     number: int = 1
     channels: int = 1
     name: str = ""
+    channel_names: tuple[str, ...] = ()  # of the first channels
+    place: tuple[float, float] = (120.55, 32.38)  # longitude and latitude of the first
     local_host: str = "127.0.0.1"
     expires_s: int = 3_600
     heartbeat_s: float = 60.0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hub.demo.gb_device.views import Film, Shot
+from hub.demo.gb_device.film import Film, Shot
 
 ONLY_KEYS = 8.0  # from this speed on only key frames are sent, as devices do
 

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
-import av
 import httpx
-from av.video.codeccontext import VideoCodecContext
 
 from hub.demo.gb_device.camera import Channel
-from hub.demo.gb_device.views import Film
+from hub.demo.gb_device.film import Film
 from signaling.gb28181.items import SnapShot
 
 TIMEOUT_S: Final = 10.0
@@ -18,6 +16,9 @@ TIMEOUT_S: Final = 10.0
 
 def jpeg(film: Film, view: int) -> bytes:
     """The view's first key frame as JPEG."""
+    import av  # only who takes pictures needs a codec
+    from av.video.codeccontext import VideoCodecContext
+
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, VideoCodecContext)
     frames = [*decoder.decode(av.Packet(film.views[view][0].data)), *decoder.decode(None)]

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Final
 
 from hub.demo.gb_device.camera import Channel
+from hub.demo.gb_device.film import Film, sound_at
 from hub.demo.gb_device.library import BYTES_A_SECOND, Library
 from hub.demo.gb_device.options import DeviceOptions, Quirk
 from hub.demo.gb_device.outlets import Outlet, TcpOutlet, UdpOutlet
 from hub.demo.gb_device.packing import Packer, payload_type_of
 from hub.demo.gb_device.player import Player
-from hub.demo.gb_device.views import Film, sound_at
 from signaling.gb28181.invite import Media, Payload, write
 from signaling.gb28181.mansrtsp import Steer
 

@@ -1,10 +1,6 @@
-"""What a simulated camera sees: a short loop of one scene, encoded once for every place that the head can look at.
-
-So PTZ shows: zoomed in, pan chooses one of five columns and tilt one of three rows. All cameras share the loops.
-"""
+"""Films of simulated cameras, made: encoded once from the demo's scenes, or from what a file holds."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -12,58 +8,18 @@ from typing import Final
 import av
 import cv2
 import numpy as np
-from av.audio.codeccontext import AudioCodecContext
 from av.video.codeccontext import VideoCodecContext
 
 from hub.demo import scenes
 from hub.demo.cameras_list import CAMERAS
-from hub.demo.gb_device.camera import TILT, Position
+from hub.demo.gb_device.film import COLUMNS, FPS, ROWS, Film, Shot
 from hub.demo.scene_parts import Picture
 
-FPS: Final = 25
 GOP: Final = 25
-COLUMNS, ROWS = 5, 3
-ZOOMED: Final = 1.5  # from here on a crop is shown
-SOUND_BYTES: Final = 8_000 // FPS  # G.711A that belongs to one picture
 _X264: Final = {
     "preset": "ultrafast", "profile": "baseline", "crf": "28",
     "x264-params": "scenecut=0:bframes=0:ref=1:repeat-headers=1:aud=1:threads=1",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One picture, Annex B."""
-
-    data: bytes
-    key: bool
-
-
-@dataclass(frozen=True)
-class Film:
-    """Loops of equal length with key frames at equal places; the first is the whole scene."""
-
-    views: tuple[tuple[Shot, ...], ...]
-    fps: int = FPS
-
-    @property
-    def pictures(self) -> int:
-        """Of one loop."""
-        return len(self.views[0])
-
-    def view_of(self, place: Position) -> int:
-        """Which loop shows what the head looks at."""
-        if len(self.views) == 1 or place.zoom < ZOOMED:
-            return 0
-        column = min(COLUMNS - 1, int(place.pan / 360 * COLUMNS))
-        row = min(ROWS - 1, int((TILT[1] - place.tilt) / (TILT[1] - TILT[0]) * ROWS))
-        return 1 + row * COLUMNS + column
-
-    def key_before(self, index: int) -> int:
-        """The nearest key frame of a loop at or before this picture."""
-        loop = self.views[0]
-        index %= len(loop)
-        return next((at for at in range(index, -1, -1) if loop[at].key), 0)
 
 
 def scene_film(seconds: int = 2, size: tuple[int, int] = (640, 360), camera: int = 0) -> Film:
@@ -119,20 +75,3 @@ def _encoded(frames: Iterable[Picture], size: tuple[int, int]) -> tuple[Shot, ..
         shots += [Shot(bytes(packet), packet.is_keyframe) for packet in codec.encode(frame)]
     shots += [Shot(bytes(packet), packet.is_keyframe) for packet in codec.encode(None)]
     return tuple(shots)
-
-
-def tone(frequency: float = 440.0, seconds: int = 1) -> bytes:
-    """A tone as G.711A, 8,000 bytes a second."""
-    codec = av.CodecContext.create("pcm_alaw", "w")
-    assert isinstance(codec, AudioCodecContext)
-    codec.sample_rate, codec.layout, codec.format = 8_000, "mono", "s16"
-    samples = np.sin(np.arange(8_000 * seconds) * 2 * np.pi * frequency / 8_000) * 6_000
-    frame = av.AudioFrame.from_ndarray(samples.astype(np.int16)[None, :], format="s16", layout="mono")
-    frame.sample_rate = 8_000
-    return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
-
-
-def sound_at(index: int, sound: bytes) -> bytes:
-    """The piece of a looped sound that belongs to a picture."""
-    at = index * SOUND_BYTES % max(1, len(sound) - SOUND_BYTES + 1)
-    return sound[at : at + SOUND_BYTES]

@@ -17,6 +17,7 @@ from hub.bus.relay_wire import StreamConfig, StreamState
 from hub.domain.camera import CameraEvent, CameraState, retry_after, step
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
+from hub.media.node.substream import SubStream
 from hub.media.rendition import Converter
 from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
@@ -61,7 +62,11 @@ class Feed:
     ) -> None:
         self.config = config
         expects: tuple[Codec, ...] = () if config.kind == "leg" else ("h264",)
-        self.stream = Stream(id, clock=clock, expects=expects, on_change=self._subscribers_changed)
+        layers = 1 if config.sub_url is None else 2
+        self.stream = Stream(id, clock=clock, expects=expects, layers=layers, on_change=self._subscribers_changed)
+        self.sub: SubStream | None = None
+        if config.sub_url is not None:
+            self.sub = SubStream(self.stream, config.sub_url, opener, linger_s=linger_s, retry=retry)
         self.health = Health()
         self.opened = 0  # connections ever tried
         self._past = Figures()  # of connections that are over
@@ -166,6 +171,8 @@ class Feed:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._start_taps()
+                if self.sub is not None:
+                    group.create_task(self.sub.run(), name=f"{self.stream.id}/sub")
                 while True:
                     await self._until_wanted()
                     self._moved = False
@@ -192,6 +199,8 @@ class Feed:
         if self._seen > before:
             self._hurry.set()
         self._changed.set()
+        if self.sub is not None:
+            self.sub.wake()
         self._on_change()
 
     async def _until_wanted(self) -> None:

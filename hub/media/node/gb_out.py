@@ -14,7 +14,8 @@ from hub.bus.gateway_wire import TalkIn, TalkOut
 from hub.bus.relay_wire import PsOutIn, PsOutState, TalkConfig
 from hub.domain.errors import Conflict, TooMany
 from hub.media.node.gb import GbMedia
-from hub.media.stream import Reader, Stream
+from hub.media.reader import Reader
+from hub.media.stream import Stream
 from hub.media.taps.ps_out import QUEUE, PsOut
 from hub.media.taps.rtp_out import RtpOut
 from hub.media.taps.talk import Voice
@@ -210,7 +211,7 @@ class PsOuts:
         await out.listen()
         id = "ps-" + secrets.token_urlsafe(12)
         reader = stream.units(id, QUEUE)
-        stream.hold(id)
+        stream.watch(id, hears=False)  # it takes the units themselves: nothing is transcoded for it
         session = PsSession(id, wanted.owner, stream, reader, out, wanted, self._gb.host)
         self._open[id] = session
         return session

@@ -15,21 +15,27 @@ from hub.bus.relay_wire import (
     ALIVE_EVERY_S,
     SESSION_HEADER,
     DrainIn,
+    FragmentIn,
     OfferIn,
     PsOutIn,
     PushIn,
     StreamConfig,
     StreamStates,
+    SubscribeIn,
+    SubscriberAnswer,
     TalkConfig,
+    TracksIn,
 )
 from hub.bus.streaming import Streamed
 from hub.domain.errors import Invalid, NotFound
 from hub.domain.ids import Id
 from hub.media.node.manager import Streams
+from hub.media.taps.snapshot import jpeg_of
 
 _ID: Final = TypeAdapter(Id)
 VPS: Final = b"\x40"  # what a key frame of H.265 begins with, and none of H.264
 MAX_OWNER: Final = 80
+MAX_ANSWER_BODY: Final = 256 * 1024  # an answer of 131,072 characters, escaped as JSON
 
 
 class Routes:
@@ -51,6 +57,7 @@ class Routes:
             Route("/streams/{stream}", self.delete, methods=["DELETE"]),
             Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
             Route("/streams/{stream}/whip", self.whip, methods=["POST"]),
+            Route("/streams/{stream}/snapshot", self.snapshot, methods=["GET"]),
             Route("/streams/{stream}/pictures/{picture}", self.picture, methods=["GET"]),
             Route("/streams/{stream}/pushes/{node}", self.push, methods=["PUT"]),
             Route("/streams/{stream}/pushes/{node}", self.unpush, methods=["DELETE"]),
@@ -61,6 +68,13 @@ class Routes:
             Route("/alive", self.alive, methods=["GET"]),
             Route("/sessions", self.end_owner, methods=["DELETE"]),
             Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
+            Route("/sessions/{session}", self.patch, methods=["PATCH"]),
+            Route("/subscribers", self.subscribe, methods=["POST"]),
+            Route("/subscribers/{session}", self.end_session, methods=["DELETE"]),
+            Route("/subscribers/{session}/tracks", self.wish, methods=["PUT"]),
+            Route("/subscribers/{session}/answer", self.answer, methods=["POST"]),
+            Route("/subscribers/{session}/restart", self.restart, methods=["POST"]),
+            Route("/subscribers/{session}/grants", self.withdraw, methods=["DELETE"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
@@ -150,6 +164,13 @@ class Routes:
             raise NotFound("talk.unknown", "there is no such talk")
         return Response(status_code=204)
 
+    async def snapshot(self, request: Request) -> Response:
+        outlet = self._streams.outlet(_stream(request), _owner(request))
+        try:
+            return Response(await jpeg_of(await outlet.first()), media_type="image/jpeg")
+        finally:
+            self._streams.outlets.close(outlet.id, "left")
+
     async def picture(self, request: Request) -> Response:
         data = self._streams.shelf.get(_stream(request), request.path_params["picture"])
         if data is None:
@@ -158,6 +179,29 @@ class Routes:
 
     async def end_session(self, request: Request) -> Response:
         await self._streams.end_session(request.path_params["session"])
+        return Response(status_code=204)
+
+    async def patch(self, request: Request) -> Response:
+        return reply(self._streams.patch(request.path_params["session"], await read(request, FragmentIn)))
+
+    async def subscribe(self, request: Request) -> Response:
+        body = await read(request, SubscribeIn)
+        self._streams.need_room(body.owner)
+        return reply(self._streams.subscribers.open(body), 201)
+
+    async def wish(self, request: Request) -> Response:
+        body = await read(request, TracksIn)
+        return reply(self._streams.subscribers.wish(request.path_params["session"], body))
+
+    async def answer(self, request: Request) -> Response:
+        body = await read(request, SubscriberAnswer, limit=MAX_ANSWER_BODY)
+        return reply(self._streams.subscribers.answer(request.path_params["session"], body))
+
+    async def restart(self, request: Request) -> Response:
+        return reply(self._streams.subscribers.restart(request.path_params["session"]))
+
+    async def withdraw(self, request: Request) -> Response:
+        self._streams.subscribers.withdraw(request.path_params["session"], request.query_params.get("key", ""))
         return Response(status_code=204)
 
     async def end_owner(self, request: Request) -> Response:

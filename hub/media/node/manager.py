@@ -8,7 +8,16 @@ from typing import Final
 
 import structlog
 
-from hub.bus.relay_wire import LEG_OWNER, AnswerOut, OfferIn, SessionReport, StreamConfig, StreamState
+from hub.bus.relay_wire import (
+    LEG_OWNER,
+    AnswerOut,
+    FragmentIn,
+    FragmentOut,
+    OfferIn,
+    SessionReport,
+    StreamConfig,
+    StreamState,
+)
 from hub.domain.clock import Clock
 from hub.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from hub.domain.gb_url import parse_gb_url
@@ -18,6 +27,7 @@ from hub.media.node.gb_out import PsOuts, Talks
 from hub.media.node.legs import Legs
 from hub.media.node.outbox import Outbox
 from hub.media.node.outlets import Outlet, Outlets
+from hub.media.node.subscribers import Subscribers
 from hub.media.peer.negotiate import offer_of
 from hub.media.peer.server import PeerServer
 from hub.media.sources.leg import PUSHED
@@ -69,6 +79,9 @@ class Streams:
         self._members: dict[str, Member] = {}
         self._waiters = itertools.count()
         self.outbox: Outbox | None = None
+        self.subscribers = Subscribers(
+            peers, self.find, lambda session, owner, what, why: self._report("", session, owner, what, why)
+        )
         self.talks: Talks | None = None  # set by the relay, before anything is served
         self.ps: PsOuts | None = None
         self.outlets = Outlets(lambda id, session, owner, why: self._report(id, session, owner, "ended", why))
@@ -83,7 +96,9 @@ class Streams:
         if config.kind == "gb28181":
             parse_gb_url(config.url)
         elif config.kind != "leg":
-            check_url(config.url, files=True)  # the folder of files is checked at each opening
+            for url in (config.url, config.sub_url):  # the folder of files is checked at each opening
+                if url is not None:
+                    check_url(url, files=True)
         if (feed := self._feeds.get(id)) is not None:
             feed.reconfigure(config)
             self._expect(feed)
@@ -143,6 +158,12 @@ class Streams:
             self._member_state(member) for member in self._members.values()
         ]
 
+    def find(self, id: str) -> Stream | None:
+        """A camera's or a member's stream."""
+        if (feed := self._feeds.get(id)) is not None:
+            return feed.stream
+        return None if (member := self._members.get(id)) is None else member.stream
+
     @property
     def feeds(self) -> list[Feed]:
         """The pulled cameras."""
@@ -167,13 +188,14 @@ class Streams:
         else:
             raise _unknown(id)
         if not relay:
-            self._need_room(offer.owner)
+            self.need_room(offer.owner)
         answer = await self._peers.whep(
             stream,
             offer.sdp,
             owner=offer.owner,
             label=offer.label,
             zone=offer.zone,
+            width=offer.width,
             on_end=self._ended(id, offer.owner),
         )
         return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
@@ -202,7 +224,7 @@ class Streams:
                 return await self.legs.land(feed.stream, feed.config, offer)
             if feed.config.kind != "leg":
                 raise Conflict("stream.is_camera", "a camera is pulled, not published")
-        self._need_room(offer.owner)
+        self.need_room(offer.owner)
         member = self._members.get(id)
         fresh = member is None
         if member is None:
@@ -242,7 +264,7 @@ class Streams:
         self.legs.forget(id)
         return feed.stream
 
-    def _need_room(self, owner: str) -> None:
+    def need_room(self, owner: str) -> None:
         """Nobody takes the places of all others. Raises TooMany ``relay.full``."""
         if sum(session.owner == owner for session in self._peers.sessions) >= MAX_SESSIONS_OF_ONE:
             raise TooMany("relay.full", f"one sign-in has at most {MAX_SESSIONS_OF_ONE} sessions on a relay")
@@ -253,13 +275,17 @@ class Streams:
             raise _unknown(id)
         return self.outlets.open(feed.stream, owner)
 
+    def patch(self, session: str, fragment: FragmentIn) -> FragmentOut:
+        """Trickle, or begin ICE anew. Raises NotFound ``session.unknown``, Invalid ``sdp.invalid``."""
+        if not any(each.id == session and each.owner == fragment.owner for each in self._peers.sessions):
+            raise NotFound("session.unknown", "there is no such session")
+        return FragmentOut(sdp=self._peers.patch(session, fragment.sdp))
+
     def stream(self, id: str) -> Stream:
         """A stream by its id, camera or member. Raises NotFound ``stream.unknown``."""
-        if (feed := self._feeds.get(id)) is not None:
-            return feed.stream
-        if (member := self._members.get(id)) is not None:
-            return member.stream
-        raise _unknown(id)
+        if (found := self.find(id)) is None:
+            raise _unknown(id)
+        return found
 
     @property
     def need_talks(self) -> Talks:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hub.domain.errors import TooMany, Unavailable
+from hub.media.reader import Reader
 from hub.media.rtp.unit import AccessUnit
-from hub.media.stream import Reader, Stream
+from hub.media.stream import Stream
 from hub.media.taps.mpegts import Muxer
 
 MAX_OUTLETS: Final = 64  # of one relay

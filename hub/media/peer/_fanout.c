@@ -23,11 +23,11 @@
 #define UDP_SEGMENT 103
 #endif
 
-#define FAN_VERSION 1
+#define FAN_VERSION 2
 #define FAN_SLOTS 64      /* packets of a batch at most, and segments that the kernel cuts one send into */
 #define FAN_MAX_SEND 65000 /* bytes of one segmented send, below what one UDP datagram may hold */
 #define FAN_HEADER 12
-#define FAN_TRAILER 144   /* SRTP_MAX_TRAILER_LEN: what libsrtp may write behind a packet */
+#define FAN_TRAILER 144   /* SRTP_MAX_TRAILER_LEN: no tag of libsrtp is longer */
 
 /* One viewer in one batch. fanout_native.py writes it by struct.pack: keep both alike. */
 struct fan_job {
@@ -75,7 +75,7 @@ static int fan_valid(const struct fan_batch *batch)
         return 0;
     for (int i = 0; i < batch->count; i++) {
         int size = batch->sizes[i];
-        if (size < FAN_HEADER || size > batch->stride - FAN_TRAILER)
+        if (size < FAN_HEADER || size > batch->stride - batch->tag)
             return 0;
         if (batch->transport_at && batch->transport_at + 2 > size)
             return 0;

@@ -21,6 +21,7 @@ class Counters:
     paced: int = 0  # packets of bursts that were spread
     unpaced: int = 0  # of bursts too large for that
     layer_switches: int = 0
+    probe_packets: int = 0  # sent once more to find out what a path carries
     padding_in: int = 0  # retransmissions without a packet: probes of a publisher
     feedback_in: int = 0  # transport-wide feedback of viewers
     feedback_out: int = 0  # and to publishers

@@ -70,7 +70,8 @@ _FMTP: Final[dict[Codec, str]] = {
 }
 _REPLIES: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 _IDS: Final[dict[Kind, dict[str, int]]] = {"video": {MID: 4, TRANSPORT: 3}, "audio": {LEVEL: 1, MID: 4, TRANSPORT: 3}}
-_VIDEO: Final[tuple[Codec, ...]] = ("h264", "h265", "vp8")
+# Not H.265: viewers behind the leg need what every browser decodes, and the origin makes that once for all of them.
+_VIDEO: Final[tuple[Codec, ...]] = ("h264", "vp8")
 _AUDIO: Final[tuple[Codec, ...]] = ("opus", "pcma", "pcmu")
 
 

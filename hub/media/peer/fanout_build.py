@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = "_fanout.abi3.so"
-VERSION: Final = 1  # FAN_VERSION in _fanout.c: a build of another version is not loaded
+VERSION: Final = 2  # FAN_VERSION in _fanout.c: a build of another version is not loaded
 WARNINGS: Final = ("-std=gnu11", "-Wall", "-Wextra")
 TIMEOUT_S: Final = 120
 

@@ -50,6 +50,9 @@ class Publication(Protocol):
     def release(self, viewer: str) -> None:
         """And no more."""
 
+    def prefer(self, viewer: str, *, low: bool) -> None:
+        """A smaller picture would do for a viewer, or no more."""
+
     def on_end(self, ending: Callable[[], None]) -> None:
         """Call it once when the stream ends."""
 

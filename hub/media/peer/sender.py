@@ -12,7 +12,8 @@ from hub.media.rtp.sendlog import SendLog
 REPLAY_EVERY_MS: Final = 1_000
 NACK_RATE: Final = 1_000  # packets a second and viewer that are sent again
 NACK_BURST: Final = 500
-NACK_LEAST: Final = 40
+NARROW: Final = 60
+NACK_LEAST: Final = 15
 PACKET: Final = 1_200
 
 
@@ -76,6 +77,11 @@ class Sender(Target):
         """On a path of ``budget`` bit/s retransmissions may take half of it: more would lose more."""
         packets = NACK_RATE if budget is None else budget // (2 * 8 * PACKET)
         self.nack_rate = max(NACK_LEAST, min(packets, NACK_RATE))
+
+    @property
+    def narrow(self) -> bool:
+        """Whether its path has no room for packets that may come too late anyway."""
+        return self.nack_rate < NARROW
 
     def allow(self, wanted: int, now_ms: int) -> int:
         """How many packets may go again now: a bucket of NACK_BURST, filled with NACK_RATE a second at most."""

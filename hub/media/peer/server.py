@@ -231,13 +231,16 @@ class PeerServer:
         self._start(session)
         return session.id
 
-    def wish(self, session_id: str, wishes: Sequence[Wish]) -> Offered | None:
+    def wish(self, session_id: str, wishes: Sequence[Wish], *, again: bool = False) -> Offered | None:
         """A subscriber wants these streams and no others; the offer that it must answer now, if there is one.
 
+        ``again``: the offer that waits for its answer has been lost.
         Raises NotFound ``session.unknown``, TooMany ``media.too_many_tracks``.
         """
         subscriber = self._subscriber(session_id)
         subscriber.want(wishes)
+        if again:
+            subscriber.again()
         return subscriber.offer()
 
     def answer(self, session_id: str, revision: int, sdp: str) -> Offered | None:

@@ -1,6 +1,7 @@
 """One peer connection: its states, its transport, and what it watches or publishes."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -17,18 +18,20 @@ from hub.media.peer.fanout import Repair
 from hub.media.peer.negotiate import Wanted
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher
-from hub.media.peer.sender import Sender
+from hub.media.peer.sender import Phase, Sender
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp import rtcp, twcc
 from hub.media.rtp.bandwidth import Bandwidth
-from hub.media.rtp.layers import Tile, allot
-from hub.media.rtp.sendlog import SendLog
+from hub.media.rtp.layers import Tile, allot, wish
+from hub.media.rtp.probe import Prober
+from hub.media.rtp.sendlog import Burst, SendLog
 from signaling.ice import IceLite
 
 if TYPE_CHECKING:
     from hub.media.peer.subscriber import Subscriber
 
 STEER_EVERY_MS: Final = 250
+SMALL_TILE: Final = 800  # pixels: what a usual sub stream fills
 REMB_OLD_MS: Final = 5_000
 COMPOUND: Final = 1_100  # octets of sender reports that leave together
 
@@ -124,6 +127,8 @@ class Session:
         self.width: int | None = None  # of a viewer's tile
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
+        self._prober = Prober()
+        self._wish: int | None = None  # bit/s that would allow better pictures
         self._remb: tuple[int, int] | None = None  # bit/s, when it came
         self._steered_at = 0
         self._paused = False
@@ -225,7 +230,7 @@ class Session:
         for item in items:
             if isinstance(item, twcc.Arrivals):
                 self._counters.feedback_in += 1
-                self.bandwidth.feedback(self._log.match(item), now_ms)
+                self._arrived(self._log.match(item), now_ms)
             elif isinstance(item, rtcp.Nack):
                 if (seat := self.seats.get(item.media)) is not None:
                     seat.viewers.nack(seat.sender, item.lost, now_ms)
@@ -307,10 +312,43 @@ class Session:
             seat.sender.afford(fair)
         if not any(seat.viewers.choice for seat in seen):
             return
+        for seat in seen:
+            if len(layers := seat.viewers.layers(now_ms)) > 1:
+                small = seat.width is not None and seat.width <= SMALL_TILE
+                narrow = fair is not None and fair < layers[0].rates[-1]
+                seat.stream.prefer(self.id, low=small or narrow)
         tiles = [Tile(seat.viewers.layers(now_ms), seat.viewers.chosen(seat.sender), seat.width) for seat in seen]
+        self._wish = wish(tiles)
         for seat, share in zip(seen, allot(tiles, budget), strict=True):
             if seat.viewers.choice:
                 seat.viewers.steer(seat.sender, seat.width, share, now_ms)
+
+    def _arrived(self, bursts: Sequence[Burst], now_ms: int) -> None:
+        """What feedback says of the path: an estimate that falls, or a probe that came through, counts at once."""
+        before = self.bandwidth.cut_ms
+        self.bandwidth.feedback(bursts, now_ms)
+        if self.bandwidth.cut_ms != before:
+            self._prober.full(now_ms)
+            self.steer(now_ms)
+        elif (rate := self._prober.feedback(bursts, now_ms)) is not None:
+            self.bandwidth.proved(rate, now_ms)
+            self.steer(now_ms)
+
+    def _probe(self, now_ms: int) -> None:
+        """Find out whether the path carries better pictures, where somebody could have them."""
+        if self._wish is None and not self._prober.runs:
+            return
+        seats = (s for s in self.seats.values() if s.video and s.sender.repair is not None and s.sender.log is not None)
+        if (
+            self.bandwidth.known
+            and (seat := next((s for s in seats if s.sender.phase is Phase.LIVE), None)) is not None
+        ):
+            octets = self._prober.due(
+                now_ms, time.monotonic_ns() // 1_000, rate=self.bandwidth.rate(now_ms), wish=self._wish,
+                octets=self._log.octets,
+            )  # fmt: skip
+            if octets:
+                seat.viewers.pad(seat.sender, octets)
 
     def look(self, *, paused: bool, now_ms: int) -> None:
         """Whether anybody looks at the picture; sound goes on."""
@@ -347,6 +385,7 @@ class Session:
             if self.subscriber is not None:
                 self.subscriber.look()
             self.steer(now_ms)
+        self._probe(now_ms)
         if now_ms - self._reported_at >= 1_000:
             self._report(now_ms)
 

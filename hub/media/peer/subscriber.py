@@ -256,6 +256,12 @@ class Subscriber:
         self._anew, self._pending = self._answered, None
         self._told = []
 
+    def again(self) -> None:
+        """The offer that is out was lost: make it once more."""
+        if self._pending is not None:
+            self._anew = self._pending.restart is not None
+            self._pending, self._told = None, []
+
     def offer(self) -> Offered | None:
         """The offer that is to be made now; ``None`` while one is not answered or nothing has changed."""
         now = [(line.mid, line.place.ssrcs[0] if line.place else 0) for line in self._lines]

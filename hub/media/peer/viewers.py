@@ -1,5 +1,6 @@
 """The viewers of one track: who waits for a key frame, who catches up from the GOP cache, who is live on a layer."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -18,6 +19,8 @@ STALE_MS: Final = 5_000  # an older GOP is no live picture
 STANDING_MS: Final = 1_000  # a camera that brought nothing for so long stands: a replay would make it look alive
 YOUNG_FRAMES: Final = 30  # of a publisher: a longer GOP costs more than the key frame that one can ask for
 METER_EVERY_MS: Final = 500
+PROBE_FROM: Final = 64  # newest packets; the larger of them are repeated
+PROBE_MOST: Final = 96  # packets a turn
 HELD_TURNS: Final = 500  # of CHUNK_EVERY_S: a second of waiting for a TCP connection
 
 
@@ -357,17 +360,36 @@ class Viewers:
         self._counters.nacks += 1
         items: list[Item] = []
         if sender.repair is not None or not sender.layout.varies:
-            for seq in lost[: sender.allow(len(lost), now_ms)]:
+            for seq in lost:
                 found = sender.numbering.find(seq)
-                packet = None if found is None else self._floors[found[1].layer].track.get(found[0])
-                if found is not None and packet is not None:
+                if found is None or (found[1].layer != sender.layer and sender.narrow):
+                    continue  # the key frame of another layer has begun: it needs the room
+                if (packet := self._floors[found[1].layer].track.get(found[0])) is not None:
                     items.append((packet, seq, found[1]))
+            del items[sender.allow(len(items), now_ms) :]
         self._counters.retransmitted += len(items)
         self._counters.retransmit_missed += len(lost) - len(items)
         if items and sender.repair is not None:
             self._fanout.again(sender, sender.repair, items)
         elif items:
             self._fanout.exact(sender, items)
+
+    def pad(self, sender: Sender, octets: int) -> None:
+        """Send so many octets of what the viewer has already, as retransmissions: a probe of its path."""
+        if sender.repair is None or sender.phase is not Phase.LIVE or sender.clogged:
+            return
+        track, found = self._floors[sender.layer].track, []
+        for n, segment in itertools.islice(sender.numbering.newest(), PROBE_FROM):
+            if (packet := track.get(n)) is not None and segment.layer == sender.layer:
+                found.append((packet, n + segment.delta & 0xFFFF, segment))
+        found.sort(key=lambda item: -len(item[0].data))
+        items: list[Item] = []
+        while found and octets > 0 and len(items) < PROBE_MOST:
+            items.append(found[len(items) % len(found)])
+            octets -= len(items[-1][0].data)
+        if items:
+            self._counters.probe_packets += len(items)
+            self._fanout.again(sender, sender.repair, items)
 
     def picture_lost(self, sender: Sender, now_ms: int) -> None:
         """PLI or FIR: a publisher is asked for a key frame; of a camera the cached GOP is sent once more.

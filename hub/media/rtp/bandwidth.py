@@ -26,9 +26,18 @@ WINDOW: Final = 20  # bursts of the trend line
 GAIN: Final = 4.0
 MIN_US: Final = 5_000  # bursts that left closer together are one
 RATE_US: Final = 500_000  # arrivals are counted over so long
+LATELY_US: Final = 240_000  # and so long when the rate is cut
+DEEP_US: Final = 200_000  # a queue that has to be drained before anything comes in time
+BACK_OFF_DEEP: Final = 0.7
 OVERUSE_US: Final = 10_000
 REBASE_US: Final = 10_000_000
 SILENT_MS: Final = 1_500
+STANDING_US: Final = 120_000  # a queue of so long that neither grows nor drains is too long as well
+STANDING_FOR_MS: Final = 300
+STANDING_CUTS: Final = 4  # after so many, and less sent, it is no queue: the path itself has become longer
+OBEYED: Final = 0.8  # of what arrived at the first of them
+BASE_US: Final = 15_000_000  # the shortest delay is that of one or two such spans
+PROVED_MS: Final = 3_000  # what a probe has shown is believed for so long without anything that uses it
 
 
 class Trend:
@@ -119,6 +128,34 @@ class Trend:
         self._updated = now_us
 
 
+class Queue:
+    """How long packets wait on the way: their one-way delay, beyond the shortest of the last 15 to 30 s."""
+
+    def __init__(self) -> None:
+        self._now = self._before = 0  # shortest delay of this span and of the last one, µs by two clocks
+        self._began: int | None = None
+        self._smooth = 0.0
+
+    def burst(self, sent_us: int, arrived_us: int) -> None:
+        """Take one burst that came."""
+        delay = arrived_us - sent_us
+        if self._began is None or abs(delay - self._before) > 10_000_000:  # the first, or a clock jumped
+            self._began, self._now, self._before, self._smooth = sent_us, delay, delay, 0.0
+        if sent_us - self._began > BASE_US:
+            self._began, self._before, self._now = sent_us, self._now, delay
+        self._now = min(self._now, delay)
+        self._smooth += (delay - min(self._now, self._before) - self._smooth) * 0.25
+
+    @property
+    def us(self) -> float:
+        """The wait of now, smoothed."""
+        return self._smooth
+
+    def forget(self) -> None:
+        """What seemed a queue is the path's own length."""
+        self._began = None
+
+
 class Bandwidth:
     """The estimate of one path, bit/s. Feed it every feedback, ask ``rate`` when something is decided."""
 
@@ -136,6 +173,21 @@ class Bandwidth:
         self._told = self._missing = 0  # sums of those
         self._at_ms: int | None = None
         self._heard_ms = 0
+        self.queue = Queue()
+        self._standing_ms: int | None = None  # since when the queue is too long
+        self._standing_cuts = 0
+        self._standing_from = 0  # what arrived at the first of them
+        self._proved = (0.0, 0)  # bit/s, until when
+
+    @property
+    def cut_ms(self) -> int:
+        """When the path was last found full."""
+        return self._cut_ms
+
+    def proved(self, rate: int, now_ms: int) -> None:
+        """A probe has shown that the path carries ``rate`` bit/s."""
+        self._proved, self._limit = (float(rate), now_ms + PROVED_MS), None
+        self.by_delay, self.by_loss = max(self.by_delay, rate), max(self.by_loss, rate)
 
     def rate(self, now_ms: int) -> int:
         """What may be sent. Falls by half a second while feedback stays away: nothing seems to arrive."""
@@ -157,10 +209,14 @@ class Bandwidth:
             if burst.arrived_us is not None:
                 self._count(burst.arrived_us, burst.octets)
                 self.trend.burst(burst.sent_us, burst.arrived_us)
+                self.queue.burst(burst.sent_us, burst.arrived_us)
                 grew = grew or self.trend.grows
+        grew = self._stands(now_ms) or grew
         self._follow_delay(grew, since, now_ms)
         self._follow_loss(bursts, since, now_ms)
-        reach = self.arriving * REACH + REACH_MORE
+        reach: float = self.arriving * REACH + REACH_MORE
+        if now_ms < self._proved[1]:
+            reach = max(reach, self._proved[0])
         self.by_delay = min(max(self.by_delay, FLOOR), max(reach, FLOOR), CEILING)
         self.by_loss = min(max(self.by_loss, FLOOR), max(self.by_delay * 1.5, FLOOR), CEILING)
 
@@ -174,12 +230,41 @@ class Bandwidth:
             self._octets -= self._arrivals.popleft()[1]
         self.arriving = self._octets * 8_000_000 // RATE_US
 
+    def _lately(self) -> int:
+        """What arrived in the last quarter second, bit/s: the longer count still holds what came before a drop."""
+        since = self._arrivals[-1][0] - LATELY_US
+        octets = sum(octets for at, octets in self._arrivals if at > since)
+        return min(self.arriving, max(octets * 8_000_000 // LATELY_US, self.arriving // 2))
+
+    def _stands(self, now_ms: int) -> bool:
+        """Whether a queue that is too long neither grows nor drains: a drop to what nearly fits leaves one."""
+        if self.queue.us < STANDING_US or self.trend.falls:
+            self._standing_ms = None
+            if self.queue.us < STANDING_US:
+                self._standing_cuts = 0
+            return False
+        if self._standing_ms is None:
+            self._standing_ms = now_ms
+        if now_ms - self._standing_ms < STANDING_FOR_MS:
+            return False
+        self._standing_ms = now_ms
+        if self._standing_cuts == 0:
+            self._standing_from = self.arriving
+        self._standing_cuts += 1
+        if self._standing_cuts > STANDING_CUTS and self.arriving < self._standing_from * OBEYED:
+            self._standing_cuts = 0
+            self.queue.forget()
+            return False
+        return True
+
     def _follow_delay(self, grew: bool, since_ms: int, now_ms: int) -> None:
         if grew:
             if now_ms - self._cut_ms >= 300:  # the last cut needs a round trip to show
                 self._cut_ms = now_ms
-                self._limit = float(self.arriving) if self._limit is None else self._limit * 0.5 + self.arriving * 0.5
-                self.by_delay = min(self.by_delay, max(self.arriving, FLOOR) * BACK_OFF)
+                came = self._lately()
+                self._limit = float(came) if self._limit is None else self._limit * 0.5 + came * 0.5
+                back_off = BACK_OFF if self.queue.us < DEEP_US else BACK_OFF_DEEP
+                self.by_delay = min(self.by_delay, max(came, FLOOR) * back_off)
         elif not self.trend.falls and now_ms - self._cut_ms >= 500:  # a queue that drains is left alone (§5.5)
             near = self._limit is not None and 0.8 * self._limit < self.by_delay < 1.2 * self._limit
             if self._limit is not None and self.by_delay >= 1.2 * self._limit:

@@ -80,12 +80,24 @@ def allot(tiles: Sequence[Tile], budget: int | None) -> list[int | None]:
     widths = [tile.width if tile.width is not None else 1 << 20 for tile in tiles]
     for i in sorted(range(len(tiles)), key=lambda i: -widths[i]):
         layers, current, width = tiles[i]
-        share = least[i] + spare
+        share = shares[i] = least[i] + spare
+        if not any(layer.alive for layer in layers):
+            continue
         layer, temporal = choose(layers, current, width=width, budget=share)
         rates = next((each.rates for each in layers if each.index == layer), (0,))
         spare = max(spare - max(rates[min(temporal, len(rates) - 1)] - least[i], 0), 0)
-        shares[i] = share
     return shares
+
+
+def wish(tiles: Sequence[Tile]) -> int | None:
+    """Bit/s by which every tile would get its best picture, headroom included; ``None`` when all have it."""
+    total, short = 0, False
+    for layers, current, width in tiles:
+        best = choose(layers, current, width=width, budget=None)
+        rates = next((each.rates for each in layers if each.index == best.layer), (0,))
+        total += rates[min(best.temporal, len(rates) - 1)]
+        short = short or best != current
+    return int(total * HEADROOM * 1.05) if short else None
 
 
 class Meter:

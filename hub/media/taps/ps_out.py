@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from hub.media.reader import Reader
 from hub.media.rtp.unit import AccessUnit
-from hub.media.stream import Reader
 from hub.media.taps.rtp_out import RtpOut
 from signaling.gb28181.ps_mux import PsMuxer, RtpSender, SoundCodec
 

@@ -5,6 +5,7 @@ decoder that crashes on it takes this process along and no viewer of another str
 """
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from hub.media.transcode.wire import KEYFRAME, SKIP, Decoder, Message, Plan, Rec
 
 NICE: Final = 5  # forwarding comes first
 CHUNK: Final = 1 << 18
+MAX_MEMORY: Final = 3 * 2**30
 MAX_JOBS: Final = 256
 
 
@@ -67,6 +69,7 @@ def main() -> None:
     """Until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the relay's: it closes the pipe
     os.nice(NICE)
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))  # what a camera claims of its pictures costs this
     av.logging.set_level(None)
     jobs, decoder = Jobs(), Decoder()
     source, sink = sys.stdin.fileno(), sys.stdout.fileno()

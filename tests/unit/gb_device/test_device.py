@@ -9,12 +9,13 @@ from hub.cli import app
 from hub.demo.gb_device import command
 from hub.demo.gb_device.answers import Answers, KeyFrame, Reboot, Reply, TakePictures
 from hub.demo.gb_device.camera import Head, Position
+from hub.demo.gb_device.film import COLUMNS, ROWS, Film, Shot, sound_at, tone
 from hub.demo.gb_device.fleet import odd
 from hub.demo.gb_device.library import HOUR, Library
 from hub.demo.gb_device.options import HELP, DeviceOptions, Quirk, parse_quirks
 from hub.demo.gb_device.packing import Packer
 from hub.demo.gb_device.player import Player
-from hub.demo.gb_device.views import COLUMNS, ROWS, Film, Shot, small_film, sound_at, tone
+from hub.demo.gb_device.views import small_film
 from hub.domain.errors import Invalid
 from signaling.gb28181 import manscdp, ptz
 from signaling.gb28181 import messages as m

@@ -2,10 +2,11 @@
 
 import pytest
 
+from hub.demo.gb_device.film import sound_at, tone
 from hub.demo.gb_device.options import DeviceOptions, Quirk
 from hub.demo.gb_device.packing import Packer
 from hub.demo.gb_device.player import Player
-from hub.demo.gb_device.views import small_film, sound_at, tone
+from hub.demo.gb_device.views import small_film
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.gb28181.receiver import GbReceiver
 

@@ -130,11 +130,11 @@ static void fresh(int count, int size, int viewers)
 
 static int sends(void)
 {
-    fresh(FAN_SLOTS, STRIDE - FAN_TRAILER, 3); /* the largest batch there is */
+    fresh(FAN_SLOTS, STRIDE - TAG, 3); /* the largest batch there is */
     ANSWER(0);
     MUST(fan_live(&batch, laid, jobs, 3) == 0);
     MUST(datagrams == 3 * FAN_SLOTS && batch.errors == 0 && batch.dropped == 0 && batch.refused == 0);
-    MUST(octets == 3 * FAN_SLOTS * (STRIDE - FAN_TRAILER + TAG));
+    MUST(octets == 3 * FAN_SLOTS * (STRIDE - TAG + TAG));
     MUST(last[1] == (0x80 | 96)); /* marker of the last, payload type of the viewer */
     MUST(last[2] == 0 && last[3] == FAN_SLOTS - 2); /* 0xFFFF, 0, 1 … */
 
@@ -211,7 +211,7 @@ static int nonsense(void)
     batch.count = 2;
     sizes[1] = 11;
     MUST(fan_live(&batch, laid, jobs, 1) == -1 && fan_exact(&batch, jobs) == -1);
-    sizes[1] = STRIDE - FAN_TRAILER + 1;
+    sizes[1] = STRIDE - TAG + 1;
     MUST(fan_live(&batch, laid, jobs, 1) == -1);
     sizes[1] = 12, batch.transport_at = 11;
     MUST(fan_live(&batch, laid, jobs, 1) == -1);

@@ -22,6 +22,7 @@ class Link:
         self.random = random.Random(7)
         self.pending: list[tuple[float, int]] = []
         self.delay_ms = 0.0
+        self.extra_us = 0  # a longer way
 
     def run(self, ms: int, wish: Callable[[int], float]) -> list[int]:
         """Send a burst every 40 ms at the wished rate; the estimates, one a burst."""
@@ -41,7 +42,7 @@ class Link:
                 continue
             self.free_us = max(self.free_us, now) + PACKET * 8 / self.rate * 1e6
             self.delay_ms = (self.free_us - now) / 1_000
-            at = self.free_us + 20_000 + self.random.random() * self.jitter_ms * 1_000
+            at = self.free_us + 20_000 + self.extra_us + self.random.random() * self.jitter_ms * 1_000
             self.pending.append((at, self.log.next + i))
         self.log.sent(packets, packets * PACKET, now)
 
@@ -103,3 +104,24 @@ def test_silence_is_taken_for_a_path_that_broke() -> None:
     link = Link(5_000_000)
     link.run(5_000, lambda _: 1_000_000)
     assert link.bandwidth.rate(link.now_ms + 6_000) == FLOOR
+
+
+@pytest.mark.parametrize("rate", [700_000, 690_000])
+def test_a_queue_that_stands_is_too_long_although_it_does_not_grow(rate: int) -> None:
+    """A drop to just less than what is sent fills the queue and then loses a packet now and then: no trend at all."""
+    link = Link(5_000_000, queue_ms=400)
+    link.run(5_000, lambda _: 720_000)
+    link.rate = rate
+    link.run(15_000, lambda _: 720_000)
+    seen = link.run(10_000, lambda _: 720_000)
+    assert link.delay_ms > 350
+    assert sorted(seen)[len(seen) // 2] < rate
+
+
+def test_a_path_that_became_longer_is_taken_for_a_queue_for_a_moment_only() -> None:
+    link = Link(5_000_000)
+    link.run(5_000, lambda _: 1_000_000)
+    link.extra_us = 300_000
+    link.run(4_000, lambda estimate: min(estimate, 1_000_000))
+    link.run(20_000, lambda estimate: min(estimate, 1_000_000))
+    assert link.bandwidth.rate(link.now_ms) > 1_000_000

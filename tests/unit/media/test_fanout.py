@@ -16,7 +16,7 @@ from hub.media.peer.fanout import Fanout, Repair, Shape, Target
 from hub.media.peer.places import reachable
 from hub.media.rtp.extension import elements, layout
 from hub.media.rtp.numbering import Numbering
-from hub.media.rtp.packet import parse_rtp, repaired
+from hub.media.rtp.packet import RtpPacket, parse_rtp, repaired
 from hub.media.rtp.sendlog import SendLog
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import AccessUnit
@@ -237,3 +237,31 @@ def test_a_target_with_a_number_of_its_own_is_told_apart_by_it(
     assert into.recv(2_048) == first
     fanout.again(targets[0], Repair(97, 0x01020304, 5), [(packets[0], 7, targets[0].numbering.segment)])
     assert parse_rtp(reader.unprotect(into.recv(2_048))).ssrc == 0x01020304
+
+
+@both_halves
+def test_the_largest_packet_of_a_publisher_leaves_with_every_extension(
+    pair: tuple[socket.socket, socket.socket], half: str
+) -> None:
+    """Foreign publishers fill an MTU of their own: what a track takes must also go out."""
+    out, into = pair
+    profile, size, tag = PROFILES[0]
+    counters = Counters()
+    fanout = fanout_of(half, out.fileno(), counters)
+    track = Track("vp8")
+    payload = bytes((0x90, 0x80, 5, 0x10)) + bytes(1_396)
+    packets = track.append_rtp([RtpPacket(True, 96, 7, 0, 1, payload)], 0)
+    keys = session(profile, size, pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    reader = session(profile, size, pylibsrtp.Policy.SSRC_ANY_INBOUND)
+    target = Target(
+        keys._srtp[0], tag, 96, path_of(into), Numbering(7),
+        layout=layout((1, "sixteen-letters-"), level=4, time=2, transport=3), log=SendLog(),
+    )  # fmt: skip
+    target.numbering.begin(packets[0].n)
+    fanout.live({target.shape: [target]}, packets)
+    first = into.recv(2_048)
+    assert len(first) > 1_456
+    assert reader.unprotect(first)[-1_400:] == payload
+    fanout.again(target, Repair(97, 0x01020304, 5), [(packets[0], 7, target.numbering.segment)])
+    assert len(into.recv(2_048)) == len(first) + 2
+    assert counters.protect_failed == counters.send_errors == 0

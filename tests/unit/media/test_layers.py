@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.media.rtp import vp8
-from hub.media.rtp.layers import ALL, Choice, Layer, Meter, Seen, Temporal, choose, splice
+from hub.media.rtp.layers import ALL, Choice, Layer, Meter, Seen, Temporal, Tile, allot, choose, splice
 from hub.media.rtp.numbering import Numbering
 from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.track import Packet, Track
@@ -186,3 +186,33 @@ def test_a_late_packet_has_the_number_of_its_own_segment_or_none() -> None:
     assert [numbering.find(number) for number in (104, 105, 106, 107)] == [
         (4, before), (40, numbering.of(1, 40)), (9, numbering.of(0, 9)), (13, numbering.segment),
     ]  # fmt: skip
+
+
+def _tile(width: int | None, *rates: int, alive: bool = True) -> Tile:
+    layers = [Layer(i, 320 << i, (rate,), alive) for i, rate in enumerate(rates)]
+    return Tile(layers, Choice(0, ALL), width)
+
+
+def test_a_path_is_shared_out_from_the_largest_tile_down_and_nobody_is_left_without() -> None:
+    tiles = [_tile(320, 100, 500), _tile(640, 100, 500), _tile(None, 100, 500)]
+    assert allot(tiles, None) == [None, None, None]
+    shares = allot(tiles, 1_000)
+    chosen = [choose(t.layers, t.current, width=t.width, budget=s).layer for t, s in zip(tiles, shares, strict=True)]
+    assert chosen == [0, 0, 1]  # 500 for the largest; 300 are left beyond the smallest layers, too few for another
+    plenty = allot(tiles, 5_000)
+    chosen = [choose(t.layers, t.current, width=t.width, budget=s).layer for t, s in zip(tiles, plenty, strict=True)]
+    assert chosen == [0, 1, 1]
+
+
+def test_where_even_the_smallest_layers_do_not_fit_each_gets_its_smallest() -> None:
+    tiles = [_tile(640, 300, 900), _tile(640, 300, 900)]
+    shares = allot(tiles, 200)
+    assert [choose(t.layers, t.current, width=t.width, budget=s).layer for t, s in zip(tiles, shares, strict=True)] == [
+        0,
+        0,
+    ]
+
+
+def test_a_stream_that_sends_nothing_takes_nothing_of_the_path() -> None:
+    tiles = [_tile(1_280, 300, 900, alive=False), _tile(640, 100, 500)]
+    assert allot(tiles, 700)[1] == 700

@@ -226,6 +226,11 @@ class Camera(RuleBasedStateMachine):
             seqs = [(sender.numbering.highest - back + i) & 0xFFFF for i in range(count)]
             self.house.viewers.nack(sender, seqs, self.house.now)
 
+    @rule(octets=st.integers(1, 60_000), which=st.integers(0, 3))
+    def probe(self, octets: int, which: int) -> None:
+        for sender, _ in self.house.senders[which : which + 1]:
+            self.house.viewers.pad(sender, octets)
+
     @rule(which=st.integers(0, 3), later=st.integers(0, 1_500))
     def lost_picture(self, which: int, later: int) -> None:
         self.house.now += later
@@ -538,6 +543,11 @@ class Simulcast(RuleBasedStateMachine):
         for sender, _ in self.house.senders[which : which + 1]:
             seqs = [(sender.numbering.highest - back + i) & 0xFFFF for i in range(count)]
             self.house.viewers.nack(sender, seqs, self.house.now)
+
+    @rule(octets=st.integers(1, 60_000), which=st.integers(0, 3))
+    def probe(self, octets: int, which: int) -> None:
+        for sender, _ in self.house.senders[which : which + 1]:
+            self.house.viewers.pad(sender, octets)
 
     @rule(which=st.integers(0, 1))
     def another_publisher(self, which: int) -> None:

@@ -42,6 +42,10 @@ def test_what_is_watched_comes_with_retransmissions_and_transport_numbers() -> N
     assert terms.level
 
 
+def test_a_leg_asks_for_what_every_browser_decodes() -> None:
+    assert "H265" not in offer(to_watch())
+
+
 def test_what_is_published_is_taken_codec_by_codec() -> None:
     asked = to_publish(list(with_sound().tracks.values()))
     read = offer_of(offer(asked))

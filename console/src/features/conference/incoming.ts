@@ -1,13 +1,16 @@
 import { ref, type Ref, shallowReactive, type ShallowRef, shallowRef } from 'vue'
 import { LIMITS, type Limits } from '@/media/phase'
-import { type View, WhepPlayer } from '@/media/whep'
+import type { Player } from '@/media/shared'
+import type { Wish } from '@/media/subscriber'
+import type { View } from '@/media/whep'
+import { playerOf } from '@/state/media'
 import type { Conference, Member } from '@/wire/types'
 import { present } from './board'
 import { Floor, Meter } from './levels'
 
 /** One stream that comes in: its player, and what a tile shows of it. */
 export interface Feed {
-  player: WhepPlayer
+  player: Player
   stream: Readonly<ShallowRef<MediaStream>>
   view: Readonly<ShallowRef<View>>
 }
@@ -50,9 +53,10 @@ export function incoming(): Incoming {
     })
   }
 
-  function hold(url: string, audio: boolean, id: string): Held {
+  function hold(wish: Wish, id: string): Held {
+    const audio = wish.audio ?? false
     const limits = { ...(audio ? WATCHED : LIMITS) }
-    const player = new WhepPlayer({ url, audio, limits })
+    const player = playerOf(wish, limits)
     const stream = shallowRef(player.stream)
     const view = shallowRef(player.view)
     const sound = audio ? new Audio() : null
@@ -96,8 +100,7 @@ export function incoming(): Incoming {
       members.delete(id)
     }
     for (const [id, member] of wanted) {
-      const path = `/whep/conferences/${encodeURIComponent(conference.id)}/members/${encodeURIComponent(id)}`
-      const held = members.get(id) ?? hold(path, true, id)
+      const held = members.get(id) ?? hold({ conference: conference.id, member: id, audio: true }, id)
       members.set(id, held)
       expectPicture(held, member.video)
     }
@@ -108,7 +111,7 @@ export function incoming(): Incoming {
     if (wanted === staged) return
     staged = wanted
     release(stage.value, 'stage')
-    stage.value = wanted ? hold(`/whep/conferences/${encodeURIComponent(conference.id)}/stage`, false, 'stage') : null
+    stage.value = wanted ? hold({ conference: conference.id }, 'stage') : null
   }
 
   function follow(conference: Conference | null, self: string | null): void {

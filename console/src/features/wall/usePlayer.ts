@@ -1,12 +1,14 @@
 import { onBeforeUnmount, shallowRef, toValue, watch, type MaybeRefOrGetter } from 'vue'
-import { WhepPlayer, type View } from '@/media/whep'
+import type { Player } from '@/media/shared'
+import type { View } from '@/media/whep'
+import { playerOf } from '@/state/media'
 
 const IDLE: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
 
-/** A WHEP player for the stream at `url` (null: none). It ends with the component. */
-export function usePlayer(url: MaybeRefOrGetter<string | null>, video: MaybeRefOrGetter<HTMLVideoElement | null>) {
+/** A player of this camera (null: none) on the page's one connection. It ends with the component. */
+export function usePlayer(camera: MaybeRefOrGetter<string | null>, video: MaybeRefOrGetter<HTMLVideoElement | null>) {
   const view = shallowRef<View>(IDLE)
-  let player: WhepPlayer | null = null
+  let player: Player | null = null
 
   function end(): void {
     player?.attach(null)
@@ -16,12 +18,12 @@ export function usePlayer(url: MaybeRefOrGetter<string | null>, video: MaybeRefO
   }
 
   watch(
-    [() => toValue(url), () => toValue(video)],
+    [() => toValue(camera), () => toValue(video)],
     ([to, element], [from]) => {
       if (to !== from || !to) end()
       if (!to) return
       if (!player) {
-        const fresh = new WhepPlayer({ url: to })
+        const fresh = playerOf({ camera: to })
         fresh.on('change', (now) => {
           if (player === fresh) view.value = now
         })

@@ -1,0 +1,265 @@
+// One picture of the page's connection, with the same face as a WHEP player; where the connection cannot carry it, a
+// WHEP player of its own takes over. No framework.
+import { Backoff } from '@/wire/backoff'
+import { Emitter } from '@/wire/emitter'
+import { judge, LIMITS, step, type Limits, type PhaseEvent } from './phase'
+import { Progress } from './progress'
+import { readStats, type Counters } from './stats'
+import type { SharedTrack, Subscriber, Wish } from './subscriber'
+import { WhepPlayer, type View, type WhepEvents } from './whep'
+
+export type Player = Pick<WhepPlayer, 'view' | 'stream' | 'start' | 'stop' | 'retryNow' | 'attach' | 'on'>
+
+export interface SharedOptions {
+  subscriber: Subscriber
+  wish: Wish
+  limits?: Limits
+  backoff?: Backoff
+  now?: () => number
+  whep?: (url: string) => Player
+}
+
+const TICK = 500 // ms
+const STEADY = 3 // readings in a row with new frames: enough where the browser shows no single frames
+const EMPTY: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
+const ALONE = new Set(['relay.elsewhere', 'sdp.no_codec', 'media.too_many_tracks', 'ws.not_understood'])
+const FINAL = /^(camera\.unknown|right\.missing|conference\.(unknown|not_in|ended|member_unknown))$/
+
+/** Where WHEP has the same picture. */
+export function addressOf(wish: Wish): string {
+  if (wish.camera) return `/whep/cameras/${encodeURIComponent(wish.camera)}`
+  const place = `/whep/conferences/${encodeURIComponent(wish.conference ?? '')}`
+  return wish.member ? `${place}/members/${encodeURIComponent(wish.member)}` : `${place}/stage`
+}
+
+export class SharedPlayer extends Emitter<WhepEvents> implements Player {
+  readonly stream = new MediaStream()
+  view: View = EMPTY
+  private track: SharedTrack | null = null
+  private alone: Player | null = null
+  private video: HTMLVideoElement | null = null
+  private frameCallback = 0
+  private counters: Counters | null = null
+  private growing = 0
+  private startedAt = 0
+  private ticks = 0
+  private timer: ReturnType<typeof setInterval> | undefined
+  private retryTimer: ReturnType<typeof setTimeout> | undefined
+  private watching: (() => void) | null = null
+  private intersects = true
+  private readonly progress = new Progress()
+  private readonly options: Required<SharedOptions>
+
+  constructor(options: SharedOptions) {
+    super()
+    this.options = {
+      limits: LIMITS,
+      backoff: new Backoff(500, 8_000),
+      now: () => Date.now(),
+      whep: (url) => new WhepPlayer({ url, audio: options.wish.audio ?? false, limits: this.options.limits }),
+      ...options,
+    }
+  }
+
+  start(): void {
+    if (this.view.phase !== 'idle') return
+    document.addEventListener('visibilitychange', this.look)
+    if (!this.options.subscriber.usable) {
+      this.goAlone()
+      return
+    }
+    this.move('start')
+    this.open()
+  }
+
+  stop(): void {
+    document.removeEventListener('visibilitychange', this.look)
+    clearTimeout(this.retryTimer)
+    this.close()
+    this.alone?.attach(null)
+    this.alone?.stop()
+    this.alone = null
+    this.options.backoff.reset()
+    this.view = EMPTY
+    this.emit('change', this.view)
+  }
+
+  retryNow(): void {
+    if (this.alone) {
+      this.alone.retryNow()
+      return
+    }
+    if (this.view.phase !== 'lost') return
+    clearTimeout(this.retryTimer)
+    this.move('retry', { retryAt: null })
+    this.open()
+  }
+
+  attach(video: HTMLVideoElement | null): void {
+    if (this.video && this.frameCallback) this.video.cancelVideoFrameCallback(this.frameCallback)
+    this.watching?.()
+    this.watching = null
+    this.video = video
+    this.frameCallback = 0
+    this.alone?.attach(video)
+    if (!video) return
+    if (!this.alone) {
+      video.srcObject = this.stream
+      this.awaitFrame(video)
+    }
+    this.watch(video)
+  }
+
+  /** Its tile's width and whether it can be seen decide on the layer, and whether anything is sent at all. */
+  private watch(video: HTMLVideoElement): void {
+    if (typeof ResizeObserver === 'undefined' || typeof IntersectionObserver === 'undefined') return
+    const size = new ResizeObserver(() => { this.look() })
+    const place = new IntersectionObserver((entries) => {
+      this.intersects = entries.at(-1)?.isIntersecting ?? true
+      this.look()
+    })
+    size.observe(video)
+    place.observe(video)
+    this.watching = () => {
+      size.disconnect()
+      place.disconnect()
+      this.intersects = true
+    }
+    this.look()
+  }
+
+  private readonly look = (): void => {
+    if (!this.track) return
+    const seen = this.visible
+    const width = this.video ? this.video.clientWidth * (window.devicePixelRatio || 1) : 0
+    if (seen && !this.track.visible) this.startAnew()
+    this.track.look(width > 0 ? width : null, seen)
+  }
+
+  private get visible(): boolean {
+    return document.visibilityState !== 'hidden' && this.intersects
+  }
+
+  private startAnew(): void {
+    this.startedAt = this.options.now()
+    this.progress.reset()
+    if (this.view.lastFrameAt !== null) this.view = { ...this.view, lastFrameAt: this.startedAt }
+  }
+
+  private awaitFrame(video: HTMLVideoElement): void {
+    if (!('requestVideoFrameCallback' in video)) return
+    this.frameCallback = video.requestVideoFrameCallback((_, frame) => {
+      if (this.video !== video) return
+      if (frame.rtpTimestamp === undefined || this.progress.push(this.options.now(), frame.rtpTimestamp)) this.frame()
+      this.awaitFrame(video)
+    })
+  }
+
+  private open(): void {
+    this.startedAt = this.options.now()
+    this.growing = 0
+    this.progress.reset()
+    clearInterval(this.timer)
+    this.timer = setInterval(() => { this.tick() }, TICK)
+    const track = this.options.subscriber.open(this.options.wish, this.visible)
+    this.track = track
+    track.on('change', () => {
+      if (this.track === track) this.changed(track)
+    })
+    this.look()
+  }
+
+  private changed(track: SharedTrack): void {
+    const fresh = track.tracks.filter((one) => !this.stream.getTracks().includes(one))
+    if (fresh.length > 0) {
+      for (const old of this.stream.getTracks()) this.stream.removeTrack(old)
+      for (const one of track.tracks) this.stream.addTrack(one)
+      this.counters = null
+      this.progress.reset()
+      this.emit('stream', this.stream)
+    }
+    if (track.state !== 'refused' && track.state !== 'ended') return
+    if (track.error && ALONE.has(track.error)) this.goAlone()
+    else this.fail(track.error ?? 'player.connection')
+  }
+
+  /** By WHEP, on a connection of its own. */
+  private goAlone(): void {
+    this.close()
+    const player = this.options.whep(addressOf(this.options.wish))
+    this.alone = player
+    player.on('change', (view) => {
+      if (this.alone !== player) return
+      this.view = view
+      this.emit('change', view)
+    })
+    player.on('stream', (media) => {
+      for (const old of this.stream.getTracks()) this.stream.removeTrack(old)
+      for (const one of media.getTracks()) this.stream.addTrack(one)
+      this.emit('stream', this.stream)
+    })
+    player.start()
+    if (this.video) player.attach(this.video)
+  }
+
+  private frame(): void {
+    const { phase } = this.view
+    if (phase !== 'connecting' && phase !== 'live' && phase !== 'frozen') return
+    const now = this.options.now()
+    if (phase === 'live') {
+      this.view = { ...this.view, lastFrameAt: now }
+      return
+    }
+    if (phase === 'connecting') this.options.backoff.reset()
+    const first = phase === 'connecting' ? now - this.startedAt : this.view.firstFrameMs
+    this.move('frame', { lastFrameAt: now, firstFrameMs: first, reason: null, retryAt: null })
+  }
+
+  private tick(): void {
+    const { phase, lastFrameAt } = this.view
+    this.ticks += 1
+    if (this.ticks % 2 === 0 || phase === 'frozen') void this.measure()
+    if (this.track && !this.track.visible) return // nothing is sent of what nobody sees
+    const now = this.options.now()
+    const since = phase === 'connecting' ? this.startedAt : Math.max(lastFrameAt ?? 0, this.startedAt)
+    const verdict = judge(phase, now - since, this.options.limits)
+    if (verdict === 'failed') this.fail(phase === 'connecting' ? 'player.no_first_frame' : 'player.no_frames')
+    else if (verdict) this.move(verdict)
+    else if (phase === 'frozen') this.emit('change', this.view) // the seconds go on
+  }
+
+  private async measure(): Promise<void> {
+    const track = this.track
+    const report = await track?.getStats()
+    if (!report || this.track !== track) return
+    const read = readStats(report.values(), this.options.now(), this.counters)
+    if (!read) return
+    const before = this.counters
+    this.counters = read.counters
+    const grew = read.counters.decoded > (before?.decoded ?? 0)
+    this.growing = !grew ? 0 : this.view.phase === 'connecting' && before !== null ? STEADY : this.growing + 1
+    if (this.growing >= STEADY) this.frame()
+    this.view = { ...this.view, stats: read.stats }
+    this.emit('change', this.view)
+  }
+
+  private fail(reason: string): void {
+    if (this.view.phase === 'idle' || this.view.phase === 'lost') return
+    this.close()
+    const wait = FINAL.test(reason) ? null : this.options.backoff.next()
+    this.move('failed', { reason, stats: null, retryAt: wait === null ? null : this.options.now() + wait })
+    if (wait !== null) this.retryTimer = setTimeout(() => { this.retryNow() }, wait)
+  }
+
+  private close(): void {
+    clearInterval(this.timer)
+    this.track?.close()
+    this.track = null
+    this.counters = null
+  }
+
+  private move(event: PhaseEvent, change: Partial<View> = {}): void {
+    this.view = { ...this.view, ...change, phase: step(this.view.phase, event) }
+    this.emit('change', this.view)
+  }
+}

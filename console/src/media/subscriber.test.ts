@@ -1,0 +1,203 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Backoff } from '@/wire/backoff'
+import { Emitter } from '@/wire/emitter'
+import type { ClientMessage } from '@/wire/messages'
+import type { SocketEvents } from '@/wire/socket'
+import { addressOf } from './shared'
+import { Subscriber, type Line } from './subscriber'
+
+class FakePeer {
+  static made: FakePeer[] = []
+  connectionState = 'new'
+  localDescription: { sdp: string } | null = null
+  remote: string[] = []
+  closed = false
+  packets = 0
+  mids: string[] = []
+  onconnectionstatechange: (() => void) | null = null
+  readonly transport = { state: 'connected', onstatechange: null as (() => void) | null }
+  private readonly receivers = new Map<string, { track: { kind: string; id: string }; transport: unknown }>()
+
+  constructor() {
+    FakePeer.made.push(this)
+  }
+  setRemoteDescription({ sdp }: { sdp: string }): Promise<void> {
+    this.remote.push(sdp)
+    this.mids = [...sdp.matchAll(/mid:(\d+)/g)].map((one) => one[1] ?? '')
+    return Promise.resolve()
+  }
+  setLocalDescription(): Promise<void> {
+    this.localDescription = { sdp: `answer to ${this.remote.at(-1) ?? ''}` }
+    return Promise.resolve()
+  }
+  getTransceivers(): unknown[] {
+    return this.mids.map((mid) => {
+      const receiver = this.receivers.get(mid) ?? { track: { kind: 'video', id: mid }, transport: this.transport }
+      this.receivers.set(mid, receiver)
+      return { mid, receiver }
+    })
+  }
+  getReceivers(): unknown[] {
+    return [{ transport: this.transport }]
+  }
+  getSenders(): unknown[] {
+    return []
+  }
+  getStats(): Promise<Map<string, unknown>> {
+    return Promise.resolve(new Map([['t', { type: 'transport', packetsReceived: this.packets }]]))
+  }
+  close(): void {
+    this.closed = true
+  }
+  connect(): void {
+    this.connectionState = 'connected'
+    this.onconnectionstatechange?.()
+  }
+}
+
+class FakeLine extends Emitter<SocketEvents> {
+  up = 'open'
+  sent: ClientMessage[] = []
+  line: Line = {
+    state: () => this.up,
+    send: (message) => {
+      this.sent.push(message)
+      return true
+    },
+    on: (name, handler) => this.on(name, handler),
+  }
+  last<K extends ClientMessage['type']>(type: K): Extract<ClientMessage, { type: K }> | undefined {
+    return this.sent.filter((one) => one.type === type).at(-1) as Extract<ClientMessage, { type: K }> | undefined
+  }
+  offer(session: string, revision: number, tracks: { mid: string; key: string; kind: 'video' | 'audio' }[]): void {
+    const sdp = tracks.map((one) => `mid:${one.mid}`).join(' ')
+    this.emit('media.offer', { type: 'media.offer', session, revision, sdp, tracks })
+  }
+}
+
+const video = (mid: string, key: string) => ({ mid, key, kind: 'video' as const })
+let line: FakeLine
+let subscriber: Subscriber
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  FakePeer.made = []
+  line = new FakeLine()
+  const connect = () => new FakePeer() as unknown as RTCPeerConnection
+  subscriber = new Subscriber({ line: line.line, connect, ice: () => Promise.resolve(), h265: () => false, backoff: new Backoff(300, 300, () => 0.5) })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+async function playing() {
+  const track = subscriber.open({ camera: 'cam-1' })
+  await vi.advanceTimersByTimeAsync(50)
+  line.offer('ses-1', 1, [video('0', track.key)])
+  await vi.advanceTimersByTimeAsync(0)
+  line.emit('media.track', { type: 'media.track', key: track.key, state: 'live', error: null })
+  FakePeer.made[0]?.connect()
+  return track
+}
+
+describe('the one connection', () => {
+  it('tells all wishes of a moment in one list', async () => {
+    subscriber.open({ camera: 'cam-1' })
+    subscriber.open({ conference: 'conf-1', member: 'mem-1', audio: true })
+    await vi.advanceTimersByTimeAsync(50)
+    expect(line.sent).toHaveLength(1)
+    const [one, two] = line.last('media.subscribe')?.tracks ?? []
+    expect(one).toMatchObject({ camera: 'cam-1', conference: null, audio: false, visible: true })
+    expect(two).toMatchObject({ camera: null, conference: 'conf-1', member: 'mem-1', audio: true })
+  })
+
+  it('answers an offer and gives each picture the track of its section', async () => {
+    const first = await playing()
+    const second = subscriber.open({ camera: 'cam-2' })
+    const twin = subscriber.open({ camera: 'cam-1' })
+    line.offer('ses-1', 2, [video('0', first.key), video('1', second.key), video('0', twin.key)])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(FakePeer.made).toHaveLength(1)
+    expect(line.last('media.answer')).toMatchObject({ session: 'ses-1', revision: 2, sdp: 'answer to mid:0 mid:1 mid:0' })
+    expect(second.tracks[0]).not.toBe(first.tracks[0])
+    expect(twin.tracks[0]).toBe(first.tracks[0])
+  })
+
+  it('tells a width in steps, and nothing where nothing changed', async () => {
+    const track = await playing()
+    line.sent = []
+    track.look(301, true)
+    await vi.advanceTimersByTimeAsync(50)
+    expect(line.last('media.subscribe')).toMatchObject({ session: 'ses-1', tracks: [{ width: 304, visible: true }] })
+    line.sent = []
+    track.look(299, true)
+    await vi.advanceTimersByTimeAsync(50)
+    expect(line.sent).toEqual([])
+  })
+
+  it('says that it hears nothing, and opens another connection when that does not help', async () => {
+    await playing()
+    line.sent = []
+    for (let i = 0; i < 4; i += 1) {
+      if (FakePeer.made[0]) FakePeer.made[0].packets += 1
+      await vi.advanceTimersByTimeAsync(400)
+    }
+    expect(line.last('media.restart')).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(line.sent.filter((one) => one.type === 'media.restart')).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(line.last('media.subscribe')).toMatchObject({ anew: true, session: null })
+  })
+
+  it('expects nothing of what nobody sees', async () => {
+    const track = await playing()
+    track.look(300, false)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(line.last('media.restart')).toBeUndefined()
+  })
+
+  it('keeps the old connection until the new one brings packets', async () => {
+    const track = await playing()
+    line.offer('ses-2', 1, [video('0', track.key)])
+    await vi.advanceTimersByTimeAsync(0)
+    const [old, fresh] = FakePeer.made
+    expect(old?.closed).toBe(false)
+    fresh?.connect()
+    if (fresh) fresh.packets = 5
+    await vi.advanceTimersByTimeAsync(500)
+    expect(old?.closed).toBe(true)
+    expect(fresh?.closed).toBe(false)
+  })
+
+  it('goes on with its connection when the line is back', async () => {
+    await playing()
+    line.sent = []
+    line.emit('ready', { type: 'hello', now: 0, seq: 0, user: {} } as never)
+    expect(line.last('media.subscribe')).toMatchObject({ session: 'ses-1', anew: false })
+  })
+
+  it('comes again after its end, and closes everything when nobody wants anything', async () => {
+    const track = await playing()
+    line.sent = []
+    line.emit('media.ended', { type: 'media.ended', session: 'ses-1', reason: 'closed' })
+    await vi.advanceTimersByTimeAsync(400)
+    expect(line.last('media.subscribe')).toMatchObject({ anew: true })
+    track.close()
+    await vi.advanceTimersByTimeAsync(50)
+    expect(line.last('media.subscribe')?.tracks).toEqual([])
+    expect(FakePeer.made.every((one) => one.closed)).toBe(true)
+  })
+
+  it('hands an error of the whole list to who still waits', async () => {
+    const track = subscriber.open({ camera: 'cam-1' })
+    await vi.advanceTimersByTimeAsync(50)
+    line.emit('error', { type: 'error', error: 'relay.none', message: '', re: 'media.subscribe' })
+    expect([track.state, track.error]).toEqual(['refused', 'relay.none'])
+  })
+})
+
+it('knows where WHEP has the same', () => {
+  expect(addressOf({ camera: 'cam-1' })).toBe('/whep/cameras/cam-1')
+  expect(addressOf({ conference: 'c', member: 'm' })).toBe('/whep/conferences/c/members/m')
+  expect(addressOf({ conference: 'c' })).toBe('/whep/conferences/c/stage')
+})

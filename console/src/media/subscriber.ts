@@ -1,0 +1,282 @@
+// One connection for every picture of a page. No framework. The hub offers and this side answers (`media.*` of /ws), so
+// both never offer at once; it is the polite peer all the same: an offer rolls back whatever this side had in hand.
+import { Backoff } from '@/wire/backoff'
+import { Emitter, type Off } from '@/wire/emitter'
+import type { ClientMessage, MessageOf } from '@/wire/messages'
+import type { SocketEvents } from '@/wire/socket'
+import { withIceServers } from './ice'
+import { whenTransportEnds } from './transport'
+
+/** What somebody wants to see: a camera, a member of a conference, or a conference's stage. */
+export interface Wish {
+  camera?: string
+  conference?: string
+  member?: string
+  audio?: boolean
+}
+
+export type TrackState = 'asked' | 'waiting' | 'live' | 'refused' | 'ended'
+
+export interface Line {
+  state: () => string
+  send: (message: ClientMessage) => boolean
+  on: <K extends keyof SocketEvents>(name: K, handler: (value: SocketEvents[K]) => void) => Off
+}
+
+export interface SubscriberOptions {
+  line: Line
+  connect?: () => RTCPeerConnection
+  ice?: (pc: RTCPeerConnection) => Promise<void>
+  h265?: () => boolean
+  backoff?: Backoff
+}
+
+const TOGETHER = 30 // ms: changes within this time are told as one
+const LOOK_EVERY = 400 // ms
+const SILENT = 1_300 // ms without any packet although a picture should come: the path or the relay is gone
+const GIVE_UP = 4_000 // ms after that: another connection
+const HANDOVER = 3_000 // ms that a connection of before stays until the new one brings packets
+const MOST = 64
+
+/** One picture of the page's connection. `tracks` are there as soon as they are offered. */
+export class SharedTrack extends Emitter<{ change: SharedTrack }> {
+  state: TrackState = 'asked'
+  error: string | null = null
+  width: number | null = null
+  visible = true
+  tracks: MediaStreamTrack[] = []
+
+  constructor(
+    readonly key: string,
+    readonly wish: Wish,
+    private readonly owner: Subscriber,
+  ) {
+    super()
+  }
+
+  /** How wide its tile is in device pixels, and whether anybody can see it. */
+  look(width: number | null, visible: boolean): void {
+    const rounded = width === null ? null : Math.max(16, Math.min(16_384, Math.ceil(width / 16) * 16))
+    if (rounded === this.width && visible === this.visible) return
+    this.width = rounded
+    this.visible = visible
+    this.owner.changed()
+  }
+
+  close(): void {
+    this.owner.drop(this)
+  }
+
+  getStats(): Promise<RTCStatsReport | null> {
+    return this.owner.statsOf(this)
+  }
+
+  become(state: TrackState, error: string | null): void {
+    this.state = state
+    this.error = error
+    this.emit('change', this)
+  }
+}
+
+interface Connection {
+  pc: RTCPeerConnection
+  session: string
+  connectedAt: number | null
+}
+
+export class Subscriber {
+  private readonly wanted = new Map<string, SharedTrack>()
+  private now: Connection | null = null
+  private before: Connection | null = null
+  private offers: Promise<void> = Promise.resolve()
+  private count = 0
+  private packets = 0
+  private heardAt = 0
+  private askedAt: number | null = null // when this side last said that it hears nothing
+  private again: ReturnType<typeof setTimeout> | undefined
+  private pending: ReturnType<typeof setTimeout> | undefined
+  private timer: ReturnType<typeof setInterval> | undefined
+  private readonly options: Required<SubscriberOptions>
+
+  constructor(options: SubscriberOptions) {
+    this.options = {
+      connect: () => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }),
+      ice: withIceServers,
+      h265: decodesH265,
+      backoff: new Backoff(300, 5_000),
+      ...options,
+    }
+    const { line } = options
+    line.on('media.offer', (offer) => {
+      this.offers = this.offers.then(() => this.answer(offer)).catch(() => { this.restart() })
+    })
+    line.on('media.track', (message) => this.wanted.get(message.key)?.become(message.state, message.error ?? null))
+    line.on('media.ended', (message) => {
+      if (message.session === this.now?.session) this.anewLater()
+    })
+    line.on('error', (message) => {
+      if (message.re === 'media.subscribe') this.failed(message.error)
+    })
+    line.on('ready', () => { this.tell() })
+  }
+
+  /** Whether one more picture fits, over a line that is up. */
+  get usable(): boolean {
+    return this.options.line.state() === 'open' && this.wanted.size < MOST
+  }
+
+  open(wish: Wish, visible = true): SharedTrack {
+    this.count += 1
+    const track = new SharedTrack(String(this.count), wish, this)
+    track.visible = visible
+    this.wanted.set(track.key, track)
+    this.timer ??= setInterval(() => void this.look(), LOOK_EVERY)
+    this.changed()
+    return track
+  }
+
+  drop(track: SharedTrack): void {
+    if (this.wanted.delete(track.key)) this.changed()
+  }
+
+  /** Something is wanted otherwise; told together with what else changes now. */
+  changed(): void {
+    this.pending ??= setTimeout(() => { this.tell() }, TOGETHER)
+  }
+
+  async statsOf(track: SharedTrack): Promise<RTCStatsReport | null> {
+    const video = track.tracks.find((one) => one.kind === 'video')
+    return video && this.now ? this.now.pc.getStats(video) : null
+  }
+
+  private tell(anew = false): void {
+    clearTimeout(this.pending)
+    this.pending = undefined
+    const tracks = [...this.wanted.values()].map(({ key, wish, width, visible }) => ({
+      key, width, visible,
+      camera: wish.camera ?? null, conference: wish.conference ?? null, member: wish.member ?? null, audio: wish.audio ?? false,
+    }))
+    const known = !anew && this.now !== null
+    if (tracks.length === 0 && !this.now) return
+    this.options.line.send({ type: 'media.subscribe', session: known ? (this.now?.session ?? null) : null, anew, h265: this.options.h265(), tracks })
+    if (tracks.length === 0) this.finish()
+  }
+
+  private async answer(offer: MessageOf<'media.offer'>): Promise<void> {
+    const fresh = this.now?.session !== offer.session
+    const connection = fresh ? this.connect(offer.session) : this.now
+    if (!connection) return
+    const { pc } = connection
+    if (fresh) await this.options.ice(pc)
+    await pc.setRemoteDescription({ type: 'offer', sdp: offer.sdp }) // rolls an own offer back (W3C webrtc §4.4.1.5)
+    await pc.setLocalDescription()
+    if (this.now !== connection) return
+    this.options.line.send({ type: 'media.answer', session: offer.session, revision: offer.revision, sdp: pc.localDescription?.sdp ?? '' })
+    this.hand(pc, offer.tracks)
+    whenTransportEnds(pc, () => {
+      if (this.now === connection) this.anewLater()
+    })
+  }
+
+  /** Give every wanted picture the tracks of its sections. */
+  private hand(pc: RTCPeerConnection, offered: readonly { mid: string; key: string }[]): void {
+    const byMid = new Map(pc.getTransceivers().map((one) => [one.mid, one.receiver.track]))
+    for (const track of this.wanted.values()) {
+      const found = offered.filter((one) => one.key === track.key).map((one) => byMid.get(one.mid))
+      const tracks = found.filter((one) => one !== undefined)
+      if (tracks.length === track.tracks.length && tracks.every((one, at) => one === track.tracks[at])) continue
+      track.tracks = tracks
+      track.emit('change', track)
+    }
+  }
+
+  private connect(session: string): Connection {
+    this.before?.pc.close()
+    this.before = this.now
+    const pc = this.options.connect()
+    const connection: Connection = { pc, session, connectedAt: null }
+    this.now = connection
+    this.packets = 0
+    this.heardAt = Date.now()
+    this.askedAt = null
+    const check = (): void => {
+      if (this.now !== connection) return
+      if (pc.connectionState === 'failed') this.anewLater()
+      if (pc.connectionState === 'connected') connection.connectedAt ??= Date.now()
+    }
+    pc.onconnectionstatechange = check
+    return connection
+  }
+
+  /** Does anything come? A relay that lives sends reports of every visible picture once a second. */
+  private async look(): Promise<void> {
+    const connection = this.now
+    if (!connection) return
+    const report = await connection.pc.getStats()
+    if (this.now !== connection) return
+    let packets = 0
+    for (const one of report.values() as Iterable<{ type: string; packetsReceived?: number }>) {
+      if (one.type === 'transport') packets += one.packetsReceived ?? 0
+    }
+    const now = Date.now()
+    const expected = [...this.wanted.values()].some((one) => one.visible && one.state === 'live')
+    if (packets > this.packets || !expected || connection.connectedAt === null) {
+      if (packets > this.packets && connection.connectedAt !== null) this.arrived()
+      this.packets = packets
+      this.heardAt = Math.max(this.heardAt, now)
+    } else if (this.askedAt !== null && now - this.askedAt > GIVE_UP) {
+      this.askedAt = null
+      this.anewLater()
+    } else if (this.askedAt === null && now - this.heardAt > SILENT) {
+      this.askedAt = now
+      this.restart()
+    }
+    const old = this.before
+    if (old && connection.connectedAt !== null && now - connection.connectedAt > HANDOVER) this.closeBefore()
+  }
+
+  private arrived(): void {
+    this.askedAt = null
+    this.options.backoff.reset()
+    this.closeBefore()
+  }
+
+  private closeBefore(): void {
+    this.before?.pc.close()
+    this.before = null
+  }
+
+  private restart(): void {
+    this.options.line.send({ type: 'media.restart' })
+  }
+
+  private anewLater(): void {
+    if (this.again !== undefined) return
+    this.again = setTimeout(() => {
+      this.again = undefined
+      this.tell(true)
+    }, this.options.backoff.next())
+  }
+
+  private failed(error: string): void {
+    for (const track of this.wanted.values()) {
+      if (track.state === 'asked') track.become('refused', error)
+    }
+  }
+
+  /** Nobody wants anything any more. */
+  private finish(): void {
+    clearInterval(this.timer)
+    clearTimeout(this.again)
+    this.timer = undefined
+    this.again = undefined
+    this.closeBefore()
+    this.now?.pc.close()
+    this.now = null
+  }
+}
+
+function decodesH265(): boolean {
+  const codecs = typeof RTCRtpReceiver === 'undefined' ? null : RTCRtpReceiver.getCapabilities('video')?.codecs
+  return codecs?.some((one) => one.mimeType.toLowerCase() === 'video/h265') ?? false
+}

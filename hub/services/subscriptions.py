@@ -1,0 +1,389 @@
+"""One media connection a page: which of its wishes are granted, which relay carries them, what it is told.
+
+Each track is authorised by object, as WHEP is, and hangs on what it was granted for. All of a page's streams come
+from its home relay. The page says what it wants (``signaling.wire``); one task a page brings that about, newest wish
+last, so that a relay that is slow keeps nobody's socket waiting.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from hub.bus.relay_wire import NodeInfo, SubscribeIn, SubscriberAnswer, SubscriberOut, TracksIn, TrackWish
+from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable
+from hub.services.accounts import SignedInAs
+from hub.services.context import Context
+from hub.services.media import Media, owner_key
+from hub.services.media_grants import Granted, grant
+from signaling import wire
+
+log: Final = structlog.get_logger(__name__)
+
+WAITING: Final = frozenset({"conference.not_publishing", "conference.stage_empty"})
+
+
+@dataclass(slots=True)
+class _Connection:
+    """At a relay. ``brought``: streams that it was told of."""
+
+    session: str
+    node: NodeInfo
+    brought: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)  # it said that it knows nothing of them
+    keys: frozenset[str] = frozenset()  # what is noted of it
+    adopted: bool = False  # an offer that is out may have been lost with the socket of before
+
+
+class Subscription:
+    """One page's. ``tell`` queues a message to it; ``run`` is to be a task of whoever owns the socket."""
+
+    def __init__(
+        self, ctx: Context, media: Media, who: Callable[[], SignedInAs], tell: Callable[[wire.Wire], None]
+    ) -> None:
+        self._ctx = ctx
+        self._who = who
+        self._tell = tell
+        self._media = media
+        self._wanted: dict[str, wire.WantedTrack] = {}
+        self._granted: dict[str, Granted] = {}
+        self._refused: dict[str, tuple[str, str]] = {}  # key -> state, error
+        self._told: dict[str, tuple[str, str | None]] = {}
+        self._lived: set[str] = set()  # what played once ends, what never did is refused
+        self._viewed: set[str] = set()  # grants that are recorded
+        self._connection: _Connection | None = None
+        self._adopt: str | None = None
+        self._h265 = False
+        self._anew = False
+        self._restart = False
+        self._due = False
+        self._answer: wire.MediaAnswer | None = None
+        self._wake = asyncio.Event()
+
+    # what the page says ------------------------------------------------------------------------------
+
+    def subscribe(self, message: wire.MediaSubscribe) -> None:
+        """Take its list; later lists replace earlier ones that were not looked at yet."""
+        wanted = {track.key: track for track in message.tracks}
+        for key, before in self._wanted.items():
+            if (now := wanted.get(key)) is None or _source(now) != _source(before):
+                self._granted.pop(key, None)
+                self._refused.pop(key, None)
+                self._told.pop(key, None)
+                self._lived.discard(key)
+        for key in [key for key, (state, _) in self._refused.items() if state != "live"]:
+            self._refused.pop(key)  # asked for again: looked at again
+        self._wanted, self._h265 = wanted, message.h265
+        self._anew = self._anew or message.anew
+        self._adopt = message.session
+        self._again()
+
+    def answered(self, message: wire.MediaAnswer) -> None:
+        """Its answer to the newest offer."""
+        self._answer = message
+        self._wake.set()
+
+    def restart(self) -> None:
+        """It hears nothing any more."""
+        self._restart = True
+        self._wake.set()
+
+    # what the hub says -------------------------------------------------------------------------------
+
+    def gone(self, key: str) -> None:
+        """A right may have ended: every track that hangs on this is authorised again."""
+        if key == owner_key(self._who().session):
+            return
+        self._forget(name for name, granted in self._granted.items() if key in granted.keys)
+
+    def conference(self, id: str) -> None:
+        """A conference changed: who publishes, what is on its stage, who is in it."""
+        self._forget(name for name, track in self._wanted.items() if track.conference == id)
+
+    def _forget(self, names: Iterable[str]) -> None:
+        if found := list(names):
+            for name in found:
+                self._granted.pop(name, None)
+                self._refused.pop(name, None)
+            self._again()
+
+    def reported(self, session: str, what: str, reason: str) -> None:
+        """The relay says that a connection ended, or that its tracks changed."""
+        connection = self._connection
+        if connection is None or connection.session != session:
+            return
+        if what == "ended":
+            self._connection = None
+            self._tell(wire.MediaEnded(session=session, reason=reason[:80]))
+        else:
+            self._again()
+
+    def moves(self, sessions: Iterable[str]) -> None:
+        """Its relay is dead or about to stop: another connection is offered, and the page leaves this one then."""
+        if self._connection is not None and self._connection.session in sessions:
+            self._connection = None
+            self._again()
+
+    def _again(self) -> None:
+        self._due = True
+        self._wake.set()
+
+    # the work ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """For as long as the socket is open."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._work()
+            except Unauthenticated:
+                return  # the socket hears of it by itself
+            except HubError as error:
+                self._tell(wire.Failed(error=error.id, message=error.message[:300], re="media.subscribe"))
+            except Exception as error:  # the page may ask again
+                log.exception("subscription.crashed")
+                self._tell(wire.Failed(error="server.error", message=type(error).__name__, re="media.subscribe"))
+
+    async def _work(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            await self._take(answer)
+        restart, self._restart = self._restart, False
+        if restart and self._connection is not None:
+            await self._begin_anew(self._connection)
+        elif restart:
+            self._due = True
+        if self._due:
+            self._due = False
+            await self._sync()
+
+    async def _take(self, answer: wire.MediaAnswer) -> None:
+        connection = self._connection
+        if connection is None or connection.session != answer.session:
+            return  # of a connection that is over
+        body = SubscriberAnswer(revision=answer.revision, sdp=answer.sdp)
+        try:
+            out = await self._media.relays.answer(connection.node.url, connection.session, body)
+        except Conflict:
+            return  # an offer that another has replaced
+        except (NotFound, Unavailable) as error:
+            self._lost(connection, error)
+            return
+        self._say(out)
+
+    async def _begin_anew(self, connection: _Connection) -> None:
+        try:
+            self._say(await self._media.relays.restart(connection.node.url, connection.session))
+        except (NotFound, Unavailable) as error:
+            self._lost(connection, error)
+
+    def _lost(self, connection: _Connection, error: HubError) -> None:
+        """The relay, or what it knew of us, is gone: everything is brought about elsewhere."""
+        if isinstance(error, Unavailable):
+            self._media.placements.suspect(connection.node)
+        if self._connection is connection:
+            self._connection = None
+        self._due = True
+        self._wake.set()
+
+    async def _sync(self) -> None:
+        await self._mind_connection()
+        await self._authorise()
+        for last in (False, False, True):  # a relay that is gone, one that has forgotten, and then it should be there
+            if not self._granted and self._connection is None:
+                break
+            try:
+                if await self._bring_about():
+                    break
+            except NotFound as error:
+                if error.id != "session.unknown":
+                    raise
+                self._connection = None
+            except Unavailable as error:
+                if error.id != "relay.none" or last:
+                    raise
+                if self._connection is not None:
+                    self._media.placements.suspect(self._connection.node)
+                self._connection = None
+        self._say_refused()
+
+    async def _mind_connection(self) -> None:
+        """A page may go on with a connection of before, or want another one."""
+        adopt, self._adopt, anew, self._anew = self._adopt, None, self._anew, False
+        connection = self._connection
+        if anew and connection is not None:
+            self._connection = None
+            await self._media.end_subscriber(connection.session)
+        elif connection is None and adopt is not None and not anew:
+            found = await self._media.subscriber_of(self._who(), adopt)
+            self._connection = None if found is None else _Connection(adopt, found, adopted=True)
+
+    async def _authorise(self) -> None:
+        for key, track in self._wanted.items():
+            if key in self._granted or key in self._refused:
+                continue
+            try:
+                self._granted[key] = await grant(
+                    self._ctx, self._who(), camera=track.camera, conference=track.conference, member=track.member
+                )
+            except HubError as error:
+                if isinstance(error, Unauthenticated):
+                    raise
+                self._refuse([key], error.id)
+
+    async def _bring_about(self) -> bool:
+        """Have the relay send what is granted. False when something has to be told to it once more."""
+        streams = self._streams()
+        await self._bring(streams)
+        if (connection := self._connection) is None:
+            return True  # nothing can be had now
+        wishes = [
+            self._wish(stream, keys) for stream, keys in streams.items() if stream in connection.brought
+        ]  # fmt: skip
+        await self._note(connection)
+        wishes_of = TracksIn(tracks=wishes, again=connection.adopted, h265=self._h265)
+        out = await self._media.relays.wish(connection.node.url, connection.session, wishes_of)
+        connection.adopted = False
+        connection.forgotten = {stream for stream, state in out.states.items() if state == "unknown"}
+        connection.brought -= connection.forgotten
+        self._say(out)
+        await self._record()
+        return not connection.forgotten
+
+    def _streams(self) -> dict[str, list[str]]:
+        """Granted keys by stream: two tiles may show the same picture."""
+        streams: dict[str, list[str]] = {}
+        for key, granted in self._granted.items():
+            if key in self._wanted:
+                streams.setdefault(granted.stream, []).append(key)
+        return streams
+
+    async def _bring(self, streams: Mapping[str, list[str]]) -> None:
+        """Have every stream at the home relay, opening the connection there."""
+        for stream, keys in streams.items():
+            connection = self._connection
+            if connection is not None and stream in connection.brought:
+                continue
+            try:
+                node = await self._place(self._granted[keys[0]], connection)
+            except (NotFound, Conflict) as error:  # it went since it was granted, or nobody publishes yet
+                self._refuse(keys, "conference.not_publishing" if error.id == "stream.unknown" else error.id)
+                continue
+            if connection is None:
+                connection = await self._open(node)
+            if node.id == connection.node.id:
+                connection.brought.add(stream)
+            else:
+                self._refuse(keys, "relay.elsewhere")
+
+    def _refuse(self, keys: Iterable[str], error: str) -> None:
+        for key in keys:
+            self._granted.pop(key, None)
+            state = "waiting" if error in WAITING else "ended" if key in self._lived else "refused"
+            self._refused[key] = (state, error)
+
+    async def _place(self, granted: Granted, at: _Connection | None) -> NodeInfo:
+        """The relay that carries a granted stream: the one given, by a leg where it has to be."""
+        home = None if at is None else at.node
+        anew = at is not None and granted.stream in at.forgotten
+        return await self._media.placements.viewing(granted.stream, at=home, anew=anew)
+
+    async def _open(self, node: NodeInfo) -> _Connection:
+        who = self._who()
+        body = SubscribeIn(owner=owner_key(who.session), label=who.actor.id, zone=who.zone)
+        try:
+            out = await self._media.relays.subscribe(node.url, body)
+        except Unavailable:
+            self._media.placements.suspect(node)
+            raise
+        self._connection = _Connection(out.session, node)
+        await self._note(self._connection)
+        return self._connection
+
+    async def _note(self, connection: _Connection) -> None:
+        """What the connection hangs on, so that whoever withdraws a right finds it. Before the relay sends."""
+        keys = frozenset(key for name, granted in self._granted.items() if name in self._wanted for key in granted.keys)
+        if keys != connection.keys or not connection.keys:
+            await self._media.note_subscriber(self._who(), connection.node, connection.session, connection.keys, keys)
+            connection.keys = keys
+
+    def _wish(self, stream: str, keys: Iterable[str]) -> TrackWish:
+        tracks = [self._wanted[key] for key in keys]
+        seen = [track for track in tracks if track.visible] or tracks
+        width = None if any(track.width is None for track in seen) else max(track.width or 0 for track in seen)
+        return TrackWish(
+            stream=stream, width=width, visible=any(track.visible for track in tracks),
+            audio=any(track.audio for track in tracks), grants=[list(self._granted[key].keys) for key in keys],
+        )  # fmt: skip
+
+    async def _record(self) -> None:
+        for key, granted in list(self._granted.items()):
+            name = f"{key}/{granted.stream}"
+            if granted.camera is not None and name not in self._viewed:
+                self._viewed.add(name)
+                await self._media.viewed(self._who(), granted.camera, granted.conference)
+        self._viewed &= {f"{key}/{granted.stream}" for key, granted in self._granted.items()}
+
+    # what the page is told ---------------------------------------------------------------------------
+
+    def _say(self, out: SubscriberOut) -> None:
+        streams = self._streams()
+        if (offer := out.offer) is not None:
+            tracks = tuple(
+                wire.OfferedTrack(mid=track.mid, key=key, kind=track.kind)
+                for track in offer.tracks
+                for key in streams.get(track.stream, ())
+            )
+            self._tell(wire.MediaOffer(session=out.session, revision=offer.revision, sdp=offer.sdp, tracks=tracks))
+        for stream, state in out.states.items():
+            for key in streams.get(stream, ()):
+                if state != "unknown":  # it is told of the stream once more
+                    self._say_state(key, state, None)
+        self._say_refused()
+
+    def _say_refused(self) -> None:
+        for key, (state, error) in self._refused.items():
+            self._say_state(key, state, error)
+
+    def _say_state(self, key: str, state: str, error: str | None) -> None:
+        error = "sdp.no_codec" if state == "refused" and error is None else error
+        if self._told.get(key) != (state, error):
+            self._told[key] = (state, error)
+            if state == "live":
+                self._lived.add(key)
+            self._tell(wire.MediaTrack.model_validate({"key": key, "state": state, "error": error}))
+
+
+class Subscriptions:
+    """Those of one process."""
+
+    def __init__(self) -> None:
+        self._open: set[Subscription] = set()
+
+    def join(self, subscription: Subscription) -> None:
+        """A page came."""
+        self._open.add(subscription)
+
+    def part(self, subscription: Subscription) -> None:
+        """And went. Its pictures stay until its connection ends, so that a page may come back to them."""
+        self._open.discard(subscription)
+
+    def live(self, message: Mapping[str, Any]) -> None:
+        """A hint of the live channel."""
+        for subscription in tuple(self._open):
+            if "media_gone" in message:
+                subscription.gone(str(message["media_gone"]))
+            elif "subscriber" in message:
+                what, reason = str(message.get("what")), str(message.get("reason", ""))
+                subscription.reported(str(message["subscriber"]), what, reason)
+            elif "moves" in message:
+                subscription.moves({str(id) for _, id in message["moves"]})
+            elif "conference" in message:
+                subscription.conference(str(message["conference"]))
+
+
+def _source(track: wire.WantedTrack) -> tuple[str | None, str | None, str | None]:
+    return track.camera, track.conference, track.member

@@ -1,0 +1,296 @@
+"""A page's one connection, renegotiated over /ws: a real api, relays, a real RTSP camera, a client that decrypts."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiortc.mediastreams import VideoStreamTrack
+
+from signaling import wire
+from signaling.transport.ws import Closed, HubSocket
+from tests.integration.live_rig import until
+from tests.integration.subscriber_kit import LightSubscriber, sections
+from tests.integration.test_conference_media import PATIENCE, Rig, _viewers, rig
+from tests.integration.test_whep import client
+
+__all__ = ["rig"]  # the fixture
+
+
+@dataclass
+class Page:
+    """A page of a browser: its socket, its connection, what it was told."""
+
+    ws: HubSocket
+    viewer: LightSubscriber = field(default_factory=LightSubscriber)
+    session: str | None = None
+    offers: list[wire.MediaOffer] = field(default_factory=list)
+    states: dict[str, wire.MediaTrack] = field(default_factory=dict)
+    ended: list[wire.MediaEnded] = field(default_factory=list)
+    failed: list[wire.Failed] = field(default_factory=list)
+    old: list[LightSubscriber] = field(default_factory=list)
+    connecting: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    async def want(self, *tracks: wire.WantedTrack, **options: Any) -> None:
+        await self.ws.send(wire.MediaSubscribe(tracks=tracks, **options))
+
+    async def read(self) -> None:
+        """Answer what is offered, for as long as the socket is open."""
+        while True:
+            match await self.ws.receive():
+                case wire.MediaOffer() as offer:
+                    await self._offered(offer)
+                case wire.MediaTrack() as track:
+                    self.states[track.key] = track
+                case wire.MediaEnded() as ended:
+                    self.ended.append(ended)
+                case wire.Failed() as failed:
+                    self.failed.append(failed)
+
+    async def _offered(self, offer: wire.MediaOffer) -> None:
+        if offer.session != self.session and self.session is not None:
+            self.old.append(self.viewer)
+            self.viewer = LightSubscriber()
+        fresh, self.session = offer.session != self.session, offer.session
+        self.offers.append(offer)
+        sdp = self.viewer.answer_to(offer.sdp)
+        await self.ws.send(wire.MediaAnswer(session=offer.session, revision=offer.revision, sdp=sdp))
+        if fresh:
+            self.viewer._connected = True
+            self.connecting.append(asyncio.create_task(self.viewer.connect(offer.sdp)))  # offers go on to come
+
+    def ssrc(self, key: str) -> int:
+        mid = next(track.mid for track in self.offers[-1].tracks if track.key == key)
+        return next(section.ssrcs[0] for section in sections(self.offers[-1].sdp) if section.mid == mid)
+
+    def packets(self, key: str) -> int:
+        """What came of a wanted track under the newest offer."""
+        if not self.offers or all(track.key != key for track in self.offers[-1].tracks):
+            return 0
+        heard = self.viewer.heard.get(self.ssrc(key))
+        return 0 if heard is None else heard.packets
+
+    async def flows(self, *keys: str, more: int = 5) -> None:
+        before = {key: self.packets(key) for key in keys}
+        await until(lambda: all(self.packets(key) >= before[key] + more for key in keys), seconds=PATIENCE)
+
+    async def said(self, key: str, state: str, error: str | None = None) -> None:
+        await until(
+            lambda: key in self.states and (self.states[key].state, self.states[key].error) == (state, error),
+            seconds=PATIENCE,
+        )
+
+    async def close(self) -> None:
+        for task in self.connecting:
+            task.cancel()
+        await asyncio.gather(*self.connecting, return_exceptions=True)
+        for viewer in (self.viewer, *self.old):
+            if viewer._connected:
+                await viewer.close()
+
+
+@contextlib.asynccontextmanager
+async def page(rig: Rig, username: str, viewer: LightSubscriber | None = None, **given: Any) -> AsyncIterator[Page]:
+    async with await rig.hub.socket(username, **given) as ws:
+        opened = Page(ws)
+        if viewer is not None:
+            opened.viewer = viewer
+        reading = asyncio.create_task(opened.read())
+        try:
+            yield opened
+        finally:
+            reading.cancel()
+            (how,) = await asyncio.gather(reading, return_exceptions=True)
+            assert isinstance(how, asyncio.CancelledError | Closed), how
+            if viewer is None:
+                await opened.close()
+
+
+def camera(key: str, id: str, **given: Any) -> wire.WantedTrack:
+    return wire.WantedTrack(key=key, camera=id, **given)
+
+
+async def test_a_page_gets_its_cameras_over_one_connection_and_each_view_is_recorded(rig: Rig) -> None:
+    relay = await rig.relay()
+    gate, bridge = await rig.camera("gate"), await rig.camera("bridge")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate), camera("2", bridge), camera("3", gate, width=200))
+        await wall.flows("1", "2")
+        assert len({track.mid for track in wall.offers[-1].tracks}) == 2  # the same picture is sent once
+        assert {track.key for track in wall.offers[-1].tracks} == {"1", "2", "3"}
+        for key in ("1", "2", "3"):
+            await wall.said(key, "live")
+        assert (await rig.streams(relay))[gate].viewers == 1
+        offers = len(wall.offers)
+        await wall.want(camera("1", gate, visible=False), camera("2", bridge, width=320))
+        await until(lambda: _viewers(rig, relay, gate, 0))
+        await wall.flows("2")
+        assert len(wall.offers) == offers
+        await wall.want(camera("2", bridge))
+        await until(lambda: len(wall.offers) > offers, seconds=PATIENCE)
+        await wall.flows("2")
+    viewed = [kind for kind, _ in await rig.hub.log() if kind == "camera.viewed"]
+    await until(lambda: _counted(rig, "camera.viewed", 3))
+    assert len(viewed) <= 3
+
+
+async def _counted(rig: Rig, kind: str, count: int) -> bool:
+    return [found for found, _ in await rig.hub.log()].count(kind) == count
+
+
+async def test_what_is_out_of_reach_is_refused_by_name_and_the_rest_plays(rig: Rig) -> None:
+    await rig.relay()
+    mine, other = await rig.camera("gate", unit="dept-water"), await rig.camera("bridge", unit="town-a")
+    conference = await rig.hub.open_conference("dept-water")
+    async with page(rig, "water") as wall:
+        await wall.want(
+            camera("mine", mine), camera("other", other), camera("none", "cam-unknown"),
+            wire.WantedTrack(key="stage", conference=conference["id"]),
+            wire.WantedTrack(key="stranger", conference="conf-unknown", member="mem-unknown"),
+        )  # fmt: skip
+        await wall.said("other", "refused", "camera.unknown")
+        await wall.said("none", "refused", "camera.unknown")
+        await wall.said("stranger", "refused", "conference.unknown")
+        assert (await _told(wall, "stage")).state in ("waiting", "refused")
+        if await _allowed(rig, "water"):
+            await wall.flows("mine")
+        assert {track.key for offer in wall.offers for track in offer.tracks} <= {"mine"}
+
+
+async def _told(wall: Page, key: str) -> wire.MediaTrack:
+    await until(lambda: key in wall.states)
+    return wall.states[key]
+
+
+async def _allowed(rig: Rig, username: str) -> bool:
+    me = await rig.hub.call(username, "GET", "/api/v1/sessions/current", 200)
+    return "camera.watch" in me.get("rights", me.get("user", {}).get("rights", []))
+
+
+async def test_a_right_that_ends_takes_its_track_within_two_seconds_and_no_other(rig: Rig) -> None:
+    relay = await rig.relay()
+    gate, bridge = await rig.camera("gate"), await rig.camera("bridge")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate), camera("2", bridge))
+        await wall.flows("1", "2")
+        begun = time.monotonic()
+        await rig.hub.call("sysadmin", "DELETE", f"/api/v1/cameras/{gate}", 204)
+
+        await wall.said("1", "ended", "camera.unknown")
+        assert time.monotonic() - begun < 2.0
+        await wall.flows("2", more=10)
+        assert wall.ended == []
+        assert gate not in await rig.streams(relay)
+
+
+async def test_signing_out_ends_the_whole_connection(rig: Rig) -> None:
+    relay = await rig.relay()
+    gate = await rig.camera("gate")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate))
+        await wall.flows("1")
+        await rig.hub.call("commander", "DELETE", "/api/v1/sessions/current", 204)
+        await until(lambda: _viewers(rig, relay, gate, 0), seconds=2.0)
+
+
+async def test_a_socket_that_is_lost_costs_no_picture_and_the_page_goes_on_with_its_connection(rig: Rig) -> None:
+    await rig.relay()
+    gate, bridge = await rig.camera("gate"), await rig.camera("bridge")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate))
+        await wall.flows("1")
+        await wall.ws.__aexit__(None, None, None)
+        await wall.flows("1", more=10)
+        async with page(rig, "commander", wall.viewer) as again:
+            again.session, again.offers = wall.session, list(wall.offers)
+            await again.want(camera("1", gate), camera("2", bridge), session=wall.session)
+            await again.flows("1", "2")
+            assert {offer.session for offer in again.offers} == {wall.session}
+        async with page(rig, "sysadmin") as thief:  # of another sign-in: not theirs to go on with
+            await thief.want(session=wall.session)
+            await wall.flows("1")
+
+
+async def test_a_killed_relay_is_left_for_another_when_the_page_hears_nothing(rig: Rig) -> None:
+    one = await rig.relay()
+    gate = await rig.camera("gate")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate))
+        await wall.flows("1")
+        await rig.relay()
+        await one.crash()
+        begun = time.monotonic()
+        await wall.ws.send(wire.MediaRestart())
+        await until(lambda: len({offer.session for offer in wall.offers}) == 2, seconds=PATIENCE)
+        await wall.flows("1")
+        assert time.monotonic() - begun < 3.0
+
+
+async def test_ice_begins_anew_by_a_message_of_the_page(rig: Rig) -> None:
+    await rig.relay()
+    gate = await rig.camera("gate")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate))
+        await wall.flows("1")
+        await wall.ws.send(wire.MediaRestart())
+        await until(lambda: len(wall.offers) == 2, seconds=PATIENCE)
+        fragments = [line for offer in wall.offers for line in offer.sdp.split("\r\n") if "ice-ufrag" in line]
+        assert len(set(fragments)) == 2
+        await wall.flows("1", more=10)
+
+
+async def test_the_stage_and_a_member_follow_the_conference_under_their_keys(rig: Rig) -> None:
+    await rig.relay()
+    gate, bridge = await rig.camera("gate", unit="town-a"), await rig.camera("bridge", unit="town-a")
+    async with contextlib.AsyncExitStack() as stack:
+        host = await stack.enter_async_context(page(rig, "commander"))
+        water = await stack.enter_async_context(page(rig, "water"))
+        conference = (await rig.hub.open_conference("dept-water"))["id"]
+        await until(lambda: _rung(rig, conference))
+        await water.ws.send(wire.CallAnswer(conference=conference, accept=True))
+        await until(lambda: _answered(rig, conference))
+        seen = await rig.hub.call("commander", "GET", f"/api/v1/conferences/{conference}", 200)
+        member = next(x["id"] for x in seen["members"] if x["unit"] == "dept-water")
+        await host.want(wire.WantedTrack(key="water", conference=conference, member=member, audio=True))
+        await water.want(wire.WantedTrack(key="stage", conference=conference))
+        await host.said("water", "waiting", "conference.not_publishing")
+        await water.said("stage", "waiting", "conference.stage_empty")
+        for each in (gate, bridge):
+            await host.ws.send(wire.ConferenceStage(conference=conference, camera=each))
+            await until(lambda: bool(water.offers) and water.packets("stage") > 0, seconds=PATIENCE)
+            await water.flows("stage")
+        source = await stack.enter_async_context(client())
+        source.addTrack(VideoStreamTrack())
+        await rig.post("water", f"/whip/conferences/{conference}", source)
+        await host.flows("water")
+        await host.ws.send(wire.ConferenceEnd(conference=conference))
+        await water.said("stage", "ended", "conference.ended")
+        await host.said("water", "ended", "conference.ended")
+
+
+async def _rung(rig: Rig, conference: str) -> bool:
+    seen = await rig.hub.call("commander", "GET", f"/api/v1/conferences/{conference}", 200)
+    return bool(seen["members"])
+
+
+async def _answered(rig: Rig, conference: str) -> bool:
+    seen = await rig.hub.call("commander", "GET", f"/api/v1/conferences/{conference}", 200)
+    return any(x["unit"] == "dept-water" and x["state"] in ("answered", "joined") for x in seen["members"])
+
+
+async def test_hostile_messages_are_answered_by_name_and_end_nothing(rig: Rig) -> None:
+    await rig.relay()
+    gate = await rig.camera("gate")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate))
+        await wall.flows("1")
+        session = wall.session or ""
+        await wall.ws.send(wire.MediaAnswer(session=session, revision=77, sdp="v=0"))
+        await wall.ws.send(wire.MediaAnswer(session="ses-of-others", revision=1, sdp="v=0"))
+        await wall.ws.send_raw('{"type":"media.subscribe","tracks":[{"key":"x"}]}')
+        await wall.ws.send_raw('{"type":"media.subscribe","tracks":[{"key":"x","camera":"a","conference":"b"}]}')
+        await until(lambda: len(wall.failed) >= 2)
+        assert {failed.error for failed in wall.failed} == {"ws.not_understood"}
+        await wall.flows("1", more=10)
