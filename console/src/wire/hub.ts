@@ -44,6 +44,13 @@ export const hub = {
         path: { camera }, query: { start, end }, timeout: SLOW, ...(signal ? { signal } : {}),
       }),
   },
+  playbacks: {
+    open: (camera: string, given: T.NewPlayback) => call('post', '/api/v1/cameras/{camera}/playbacks', { path: { camera }, body: given }),
+    control: (playback: string, given: T.PlaybackControl) =>
+      call('post', '/api/v1/playbacks/{playback}/control', { path: { playback }, body: given }),
+    end: (playback: string) => call('delete', '/api/v1/playbacks/{playback}', { path: { playback }, keepalive: true }),
+    file: (playback: string) => `/api/v1/playbacks/${encodeURIComponent(playback)}.ts`,
+  },
   gb28181: {
     get: () => call('get', '/api/v1/gb28181', {}),
     change: (given: T.GbDomainPatch) => call('patch', '/api/v1/gb28181', { body: given }),
