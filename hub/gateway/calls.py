@@ -217,6 +217,7 @@ class Calls:
                 raise Unavailable("gb28181.no_answer", "the device does not answer") from None
         if not 200 <= answer.status < 300:
             raise Unavailable("gb28181.refused", f"the device answered {answer.summary}")
+        running.lines.tell(CallEvent(event="paused" if asked.action == "pause" else "resumed"))
 
     async def keyframe(self, call_id: str) -> None:
         """Ask for a key frame (2016 A.2.3.1: IFameCmd). Raises NotFound ``call.unknown``, Unavailable."""
