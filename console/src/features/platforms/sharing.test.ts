@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Camera } from '@/wire/types'
-import { branch, changeOf, found, itemsOf, wrongId } from './sharing'
+import { known } from '@/i18n'
+import { branch, changeOf, found, itemsOf, reasonKey, wrongId } from './sharing'
 
 const camera = (id: string, unit: string, name = id): Camera => ({ id, unit, unit_name: unit, name, name_en: '' }) as Camera
 const CAMERAS = [camera('c1', 'town', '东门'), camera('c2', 'town', '西门'), camera('c3', 'village', '东岭')]
@@ -38,5 +39,11 @@ describe('what goes out', () => {
 
   it('takes 18 to 20 digits, or nothing', () => {
     expect(['', '123456789012345678', '12345678901234567890', '1', 'a'.repeat(20)].map(wrongId)).toEqual([false, false, false, true, true])
+  })
+})
+
+describe('reasonKey', () => {
+  it.each(['gb28181.no_answer', 'gb28181.password_wrong', 'gb28181.refused', 'gb28181.heartbeat_lost', 'gb28181.no_such_host', 'anything.else'])('%s has words of a platform', (reason) => {
+    expect(known(`platforms.reason.${reasonKey(reason)}`)).toBe(true)
   })
 })

@@ -53,3 +53,11 @@ export const wrongId = (id: string): boolean => id !== '' && !ID.test(id)
 export function itemsOf(chosen: ReadonlyMap<string, string>): ShareCamera[] {
   return [...chosen].map(([camera, id]) => (id ? { camera, gb_id: id } : { camera }))
 }
+
+const REASONS: ReadonlySet<string> = new Set(['no_answer', 'password_wrong', 'refused', 'heartbeat_lost', 'no_such_host'])
+
+/** Why we are not registered there, as a key under platforms.reason (hub/gateway/cascade.py). */
+export function reasonKey(reason: string): string {
+  const key = reason.replace(/^gb28181\./, '')
+  return REASONS.has(key) ? key : 'other'
+}
