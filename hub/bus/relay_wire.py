@@ -112,6 +112,7 @@ class OfferIn(Internal):
 class FragmentIn(Internal):
     sdp: str = Field(min_length=1, max_length=16_384)
     owner: str
+    match: str = Field(min_length=1, max_length=1_024)  # If-Match: the ICE session that is meant
 
 
 class FragmentOut(Internal):

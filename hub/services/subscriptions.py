@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import structlog
 
-from hub.bus.relay_wire import NodeInfo, SubscribeIn, SubscriberAnswer, SubscriberOut, TracksIn, TrackWish
+from hub.bus.relay_wire import NodeInfo, SubscribeIn, SubscriberAnswer, SubscriberOut, TracksIn
 from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable
 from hub.services.accounts import SignedInAs
 from hub.services.context import Context
 from hub.services.media import Media, owner_key
-from hub.services.media_grants import Granted, grant
+from hub.services.media_grants import Granted, Shown, grant, wish_of
 from signaling import wire
 
 log: Final = structlog.get_logger(__name__)
@@ -59,6 +59,7 @@ class Subscription:
         self._anew = False
         self._restart = False
         self._due = False
+        self._news = 0  # what was heard that may change who may see what
         self._answer: wire.MediaAnswer | None = None
         self._wake = asyncio.Event()
 
@@ -76,6 +77,7 @@ class Subscription:
         for key in [key for key, (state, _) in self._refused.items() if state != "live"]:
             self._refused.pop(key)  # asked for again: looked at again
         self._wanted, self._h265 = wanted, message.h265
+        self._news += 1
         self._anew = self._anew or message.anew
         self._adopt = message.session
         self._again()
@@ -103,6 +105,8 @@ class Subscription:
         self._forget(name for name, track in self._wanted.items() if track.conference == id)
 
     def _forget(self, names: Iterable[str]) -> None:
+        """Authorise these again, and whatever is being authorised at this moment: that may be of before, too."""
+        self._news += 1
         if found := list(names):
             for name in found:
                 self._granted.pop(name, None)
@@ -222,17 +226,27 @@ class Subscription:
             self._connection = None if found is None else _Connection(adopt, found, adopted=True)
 
     async def _authorise(self) -> None:
-        for key, track in self._wanted.items():
+        for key, track in list(self._wanted.items()):
             if key in self._granted or key in self._refused:
                 continue
-            try:
-                self._granted[key] = await grant(
-                    self._ctx, self._who(), camera=track.camera, conference=track.conference, member=track.member
-                )
-            except HubError as error:
-                if isinstance(error, Unauthenticated):
-                    raise
-                self._refuse([key], error.id)
+            news = self._news
+            granted, error = await self._ask(track)
+            if news != self._news:  # the answer may be of before what was heard meanwhile
+                self._again()
+            elif granted is not None:
+                self._granted[key] = granted
+            else:
+                self._refuse([key], error)
+
+    async def _ask(self, track: wire.WantedTrack) -> tuple[Granted | None, str]:
+        try:
+            return await grant(
+                self._ctx, self._who(), camera=track.camera, conference=track.conference, member=track.member
+            ), ""
+        except Unauthenticated:
+            raise
+        except HubError as error:
+            return None, error.id
 
     async def _bring_about(self) -> bool:
         """Have the relay send what is granted. False when something has to be told to it once more."""
@@ -240,9 +254,7 @@ class Subscription:
         await self._bring(streams)
         if (connection := self._connection) is None:
             return True  # nothing can be had now
-        wishes = [
-            self._wish(stream, keys) for stream, keys in streams.items() if stream in connection.brought
-        ]  # fmt: skip
+        wishes = [wish_of(stream, shown) for stream, shown in streams.items() if stream in connection.brought]
         await self._note(connection)
         wishes_of = TracksIn(tracks=wishes, again=connection.adopted, h265=self._h265)
         out = await self._media.relays.wish(connection.node.url, connection.session, wishes_of)
@@ -253,31 +265,35 @@ class Subscription:
         await self._record()
         return not connection.forgotten
 
-    def _streams(self) -> dict[str, list[str]]:
-        """Granted keys by stream: two tiles may show the same picture."""
-        streams: dict[str, list[str]] = {}
+    def _streams(self) -> dict[str, list[Shown]]:
+        """What is granted, by stream: two tiles may show the same picture."""
+        streams: dict[str, list[Shown]] = {}
         for key, granted in self._granted.items():
-            if key in self._wanted:
-                streams.setdefault(granted.stream, []).append(key)
+            if (track := self._wanted.get(key)) is not None:
+                streams.setdefault(granted.stream, []).append(Shown(key, track, granted))
         return streams
 
-    async def _bring(self, streams: Mapping[str, list[str]]) -> None:
+    async def _bring(self, streams: Mapping[str, list[Shown]]) -> None:
         """Have every stream at the home relay, opening the connection there."""
-        for stream, keys in streams.items():
+        for stream, shown in streams.items():
             connection = self._connection
             if connection is not None and stream in connection.brought:
                 continue
             try:
-                node = await self._place(self._granted[keys[0]], connection)
+                node = await self._place(stream, connection)
             except (NotFound, Conflict) as error:  # it went since it was granted, or nobody publishes yet
-                self._refuse(keys, "conference.not_publishing" if error.id == "stream.unknown" else error.id)
+                self._refuse_granted(shown, "conference.not_publishing" if error.id == "stream.unknown" else error.id)
                 continue
             if connection is None:
                 connection = await self._open(node)
             if node.id == connection.node.id:
                 connection.brought.add(stream)
             else:
-                self._refuse(keys, "relay.elsewhere")
+                self._refuse_granted(shown, "relay.elsewhere")
+
+    def _refuse_granted(self, shown: Iterable[Shown], error: str) -> None:
+        """Unless it was granted anew, or is wanted no more."""
+        self._refuse([each.key for each in shown if self._granted.get(each.key) is each.granted], error)
 
     def _refuse(self, keys: Iterable[str], error: str) -> None:
         for key in keys:
@@ -285,11 +301,11 @@ class Subscription:
             state = "waiting" if error in WAITING else "ended" if key in self._lived else "refused"
             self._refused[key] = (state, error)
 
-    async def _place(self, granted: Granted, at: _Connection | None) -> NodeInfo:
+    async def _place(self, stream: str, at: _Connection | None) -> NodeInfo:
         """The relay that carries a granted stream: the one given, by a leg where it has to be."""
         home = None if at is None else at.node
-        anew = at is not None and granted.stream in at.forgotten
-        return await self._media.placements.viewing(granted.stream, at=home, anew=anew)
+        anew = at is not None and stream in at.forgotten
+        return await self._media.placements.viewing(stream, at=home, anew=anew)
 
     async def _open(self, node: NodeInfo) -> _Connection:
         who = self._who()
@@ -310,15 +326,6 @@ class Subscription:
             await self._media.note_subscriber(self._who(), connection.node, connection.session, connection.keys, keys)
             connection.keys = keys
 
-    def _wish(self, stream: str, keys: Iterable[str]) -> TrackWish:
-        tracks = [self._wanted[key] for key in keys]
-        seen = [track for track in tracks if track.visible] or tracks
-        width = None if any(track.width is None for track in seen) else max(track.width or 0 for track in seen)
-        return TrackWish(
-            stream=stream, width=width, visible=any(track.visible for track in tracks),
-            audio=any(track.audio for track in tracks), grants=[list(self._granted[key].keys) for key in keys],
-        )  # fmt: skip
-
     async def _record(self) -> None:
         for key, granted in list(self._granted.items()):
             name = f"{key}/{granted.stream}"
@@ -335,13 +342,13 @@ class Subscription:
             tracks = tuple(
                 wire.OfferedTrack(mid=track.mid, key=key, kind=track.kind)
                 for track in offer.tracks
-                for key in streams.get(track.stream, ())
+                for key in (each.key for each in streams.get(track.stream, ()))
             )
             self._tell(wire.MediaOffer(session=out.session, revision=offer.revision, sdp=offer.sdp, tracks=tracks))
         for stream, state in out.states.items():
-            for key in streams.get(stream, ()):
+            for each in streams.get(stream, ()):
                 if state != "unknown":  # it is told of the stream once more
-                    self._say_state(key, state, None)
+                    self._say_state(each.key, state, None)
         self._say_refused()
 
     def _say_refused(self) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Self
 import structlog
 
 from hub.domain.clock import Clock, system_clock
-from hub.domain.errors import Conflict, NotFound, TooMany
+from hub.domain.errors import Conflict, NotFound, Outdated, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
@@ -25,7 +25,7 @@ from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from signaling.ice import Credentials, IceLite
-from signaling.whip import Local, Offer, write_answer, write_fragment
+from signaling.whip import ANY_TAG, Local, Offer, tag_matches, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
 
 TICK_S: Final = 0.05
@@ -336,14 +336,18 @@ class PeerServer:
         session.mid = next((s.mid for s in offer.sections if s.index in tracks), "")
         return Answer(write_answer(offer, self._local(session), tracks), session.id)
 
-    def patch(self, session_id: str, fragment: str) -> str:
+    def patch(self, session_id: str, fragment: str, *, match: str = ANY_TAG) -> str:
         """Take a trickled fragment (RFC 8840): our fragment when it restarts ICE, empty when there is nothing to say.
 
-        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``.
+        ``match`` names the ICE session that is meant, as If-Match does: what was gathered before a restart must not
+        end up in what came after it, or begin ICE once more (RFC 9725 §4.3.1).
+        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``, Outdated ``media.outdated``.
         """
         if (session := self._sessions.get(session_id)) is None or session.subscriber is not None:
             raise NotFound("session.unknown", "there is no such session")
         ufrag = negotiate.fragment_of(fragment)
+        if not tag_matches(match, session.ice.local.ufrag):
+            raise Outdated("media.outdated", "ICE has begun anew since: this is not its entity tag")
         if ufrag is None or ufrag == session.ice.remote_ufrag:
             return ""
         session.ice.restart(ufrag)
