@@ -170,6 +170,7 @@ class SubscriberOut(Internal):
     session: str
     offer: SubscriberOffer | None = None
     states: dict[str, Literal["live", "waiting", "refused", "ended", "unknown"]] = Field(default_factory=dict)
+    layers: dict[str, tuple[int, int]] = Field(default_factory=dict)  # which layer, 1 the smallest, of how many
 
 
 class AnswerOut(Internal):

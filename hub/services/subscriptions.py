@@ -8,7 +8,7 @@ last, so that a relay that is slow keeps nobody's socket waiting.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -22,6 +22,7 @@ from signaling import wire
 
 log: Final = structlog.get_logger(__name__)
 
+_Layer: TypeAlias = tuple[int | None, int | None]
 WAITING: Final = frozenset({"conference.not_publishing", "conference.stage_empty"})
 
 
@@ -50,7 +51,7 @@ class Subscription:
         self._wanted: dict[str, wire.WantedTrack] = {}
         self._granted: dict[str, Granted] = {}
         self._refused: dict[str, tuple[str, str]] = {}  # key -> state, error
-        self._told: dict[str, tuple[str, str | None]] = {}
+        self._told: dict[str, tuple[str, str | None, _Layer]] = {}
         self._lived: set[str] = set()  # what played once ends, what never did is refused
         self._viewed: set[str] = set()  # grants that are recorded
         self._connection: _Connection | None = None
@@ -348,20 +349,21 @@ class Subscription:
         for stream, state in out.states.items():
             for each in streams.get(stream, ()):
                 if state != "unknown":  # it is told of the stream once more
-                    self._say_state(each.key, state, None)
+                    self._say_state(each.key, state, None, out.layers.get(stream, (None, None)))
         self._say_refused()
 
     def _say_refused(self) -> None:
         for key, (state, error) in self._refused.items():
             self._say_state(key, state, error)
 
-    def _say_state(self, key: str, state: str, error: str | None) -> None:
+    def _say_state(self, key: str, state: str, error: str | None, layer: _Layer = (None, None)) -> None:
         error = "sdp.no_codec" if state == "refused" and error is None else error
-        if self._told.get(key) != (state, error):
-            self._told[key] = (state, error)
+        if self._told.get(key) != (state, error, layer):
+            self._told[key] = (state, error, layer)
             if state == "live":
                 self._lived.add(key)
-            self._tell(wire.MediaTrack.model_validate({"key": key, "state": state, "error": error}))
+            said = {"key": key, "state": state, "error": error, "layer": layer[0], "layers": layer[1]}
+            self._tell(wire.MediaTrack.model_validate(said))
 
 
 class Subscriptions:

@@ -266,6 +266,10 @@ class PeerServer:
         """State by stream of a subscriber. Raises NotFound ``session.unknown``."""
         return self._subscriber(session_id).states()
 
+    def track_layers(self, session_id: str) -> dict[str, tuple[int, int]]:
+        """Which layer of how many a subscriber gets, by stream. Raises NotFound ``session.unknown``."""
+        return self._subscriber(session_id).layers()
+
     def _subscriber(self, session_id: str) -> Subscriber:
         session = self._sessions.get(session_id)
         if session is None or session.subscriber is None:
@@ -516,6 +520,8 @@ class PeerServer:
             for session in tuple(self._sessions.values()):
                 try:
                     session.tick(now)
+                    if session.subscriber is not None:
+                        session.subscriber.tick(now)
                 except Exception:
                     self._totals.internal_errors += 1
                     log.exception("peer.tick", session=session.id)
