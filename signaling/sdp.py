@@ -9,6 +9,7 @@ MAX_LINE: Final = 4_096
 MAX_MEDIA: Final = 32
 MAX_FORMATS: Final = 128
 MAX_EXTENSIONS: Final = 32
+MAX_FEEDBACK: Final = 32  # of one format, and of all of a section
 MAX_RIDS: Final = 4
 MAX_RID: Final = 16  # what the one-byte form of a header extension holds
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -102,14 +103,17 @@ class Media(_Attributes):
         """Dynamic and static formats of the section, in order of preference; unknown static ones are left out."""
         maps = dict(_numbered(self.values("rtpmap")))
         fmtps = dict(_numbered(self.values("fmtp")))
-        feedback = _numbered(self.values("rtcp-fb"))
+        feedback: dict[str, list[str]] = {}
+        for pt, value in _numbered(self.values("rtcp-fb")):
+            feedback.setdefault(pt, []).append(value)
+        common = feedback.get("*", [])[:MAX_FEEDBACK]
         found = []
         for text in self.format_ids:
             rtpmap = maps.get(text) or _STATIC.get(text)
             if rtpmap is None or not text.isdecimal() or int(text) > 127:
                 continue
             encoding, clock, channels = _rtpmap(rtpmap, self.line)
-            replies = tuple(value for pt, value in feedback if pt in (text, "*"))
+            replies = (*feedback.get(text, [])[:MAX_FEEDBACK], *common)
             found.append(Format(int(text), encoding, clock, channels, fmtps.get(text, ""), replies))
         return tuple(found)
 

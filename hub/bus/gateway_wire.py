@@ -293,9 +293,10 @@ class CallOut(Internal):
 
 
 class CallEvent(Internal):
-    """``file_end``: MediaStatus 121. ``ended``: nothing follows; ``reason`` is a stable id."""
+    """``file_end``: MediaStatus 121. ``paused``, ``resumed``: a playback stands still by wish. ``ended``: nothing
+    follows; ``reason`` is a stable id."""
 
-    event: Literal["file_end", "ended", "alive"]
+    event: Literal["file_end", "paused", "resumed", "ended", "alive"]
     reason: str = ""
 
 

@@ -73,8 +73,11 @@ def app(routes: Sequence[BaseRoute], token: str) -> ASGIApp:
 
 
 @contextlib.asynccontextmanager
-async def serve(routes: Sequence[BaseRoute], *, token: str, host: str, port: int = 0) -> AsyncIterator[str]:
-    """Serve until the block ends; yields the base URL. Raises Unavailable ``internal.port_taken``."""
+async def serve(
+    routes: Sequence[BaseRoute], *, token: str, host: str, port: int = 0, concurrent: int = MAX_CONCURRENT
+) -> AsyncIterator[str]:
+    """Serve until the block ends; yields the base URL. ``concurrent``: connections at once, those included whose
+    answers go on for hours. Raises Unavailable ``internal.port_taken``."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -94,7 +97,7 @@ async def serve(routes: Sequence[BaseRoute], *, token: str, host: str, port: int
             log_level="warning",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONCURRENT,
+            limit_concurrency=concurrent,
             timeout_graceful_shutdown=1,
         )
     )

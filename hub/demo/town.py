@@ -192,7 +192,7 @@ async def _ensure_device(ctx: Context, device: TownDevice) -> None:
     if there is None:
         await devices.enlist(
             ctx, SYSTEM, id=options.device_id, name=device.name, unit=device.unit, password=options.password,
-            subscriptions=["catalog", "position", "alarm"],
+            subscriptions=["catalog", "alarm"],
         )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ life's calls are known to the devices only; they end there when no media is take
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,7 +25,7 @@ from signaling.gb28181.mansrtsp import Steer
 from signaling.gb28181.messages import DeviceControl
 from signaling.gb28181.ssrc import SsrcAllocator
 from signaling.sip.layer import ServerTransaction
-from signaling.transport.sip import Call, CallRefused, SipFailure, SipNode
+from signaling.transport.sip import Call, CallRefused, SipBusy, SipFailure, SipNode
 
 log: Final = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class Calls:
         self._devices = devices
         self._questions = questions
         self._running: dict[str, Running] = {}
-        self._asking = 0
+        self._asking: Counter[str] = Counter()  # INVITEs that are not answered, by device
         self.numbers = SsrcAllocator(me.domain)
         self.counts: Counter[str] = Counter()
 
@@ -102,6 +103,7 @@ class Calls:
 
         async def done() -> None:
             running.lines.end("left")
+            follow(self._devices, wish.device, call)
             call.hang_up()
 
         return running.lines.response(done)
@@ -109,26 +111,33 @@ class Calls:
     async def start(self, wish: CallIn) -> tuple[Call, int]:
         """INVITE, and the answer's call and our SSRC, which the caller gives back. Raises as ``open``."""
         flow = self._devices.flow(wish.device)
-        if len(self._running) + self._asking >= MAX_CALLS or self._devices.calls.get(wish.device, 0) >= MAX_OF_DEVICE:
+        of_device = self._devices.calls.get(wish.device, 0) + self._asking[wish.device]
+        if len(self._running) + self._asking.total() >= MAX_CALLS or of_device >= MAX_OF_DEVICE:
             raise TooMany("gateway.busy", "too many calls run")
         try:
             ssrc = self.numbers.take("live" if wish.purpose == "play" else "playback")
         except GbError as error:
             raise TooMany(error.code, str(error)) from None
-        request = self.me.request(
-            "INVITE",
-            wish.channel,
-            self.me.domain,
-            headers=[
-                ("Contact", self.me.contact),
-                ("Subject", invite.subject(wish.channel, ssrc, self.me.server_id)),
-            ],
-            body=invite.write(self._offer(wish, ssrc)),
-            content_type=invite.CONTENT_TYPE,
-        )
-        self._asking += 1
+        self._asking[wish.device] += 1
         try:
+            request = self.me.request(
+                "INVITE",
+                wish.channel,
+                self.me.domain,
+                headers=[
+                    ("Contact", self.me.contact),
+                    ("Subject", invite.subject(wish.channel, ssrc, self.me.server_id)),
+                ],
+                body=invite.write(self._offer(wish, ssrc)),
+                content_type=invite.CONTENT_TYPE,
+            )
             return await self._node.invite(request, flow, timeout=ANSWER_S), ssrc
+        except GbError as error:
+            self.numbers.give_back(ssrc)
+            raise Invalid(error.code, str(error)) from None
+        except SipBusy:
+            self.numbers.give_back(ssrc)
+            raise TooMany("gateway.busy", "too many messages are under way") from None
         except CallRefused as refused:
             self.numbers.give_back(ssrc)
             self.counts["refused"] += 1
@@ -143,7 +152,9 @@ class Calls:
             self.numbers.give_back(ssrc)
             raise
         finally:
-            self._asking -= 1
+            self._asking[wish.device] -= 1
+            if not self._asking[wish.device]:
+                del self._asking[wish.device]
 
     def _offer(self, wish: CallIn, ssrc: int) -> invite.Media:
         timed = wish.purpose != "play"
@@ -180,8 +191,9 @@ class Calls:
             running.lines.end("gb28181.bye" if why == "bye" else why)
 
         def asked(tx: ServerTransaction) -> None:
+            over = tx.method == "MESSAGE" and b"MediaStatus" in tx.request.body
             tx.respond(200 if tx.method in ("INFO", "MESSAGE", "UPDATE", "OPTIONS") else 488)
-            if tx.method == "MESSAGE" and b"MediaStatus" in tx.request.body:
+            if over:
                 self.file_end(call.id)
 
         call.on_end = ended
@@ -210,6 +222,7 @@ class Calls:
             raise Conflict("call.live", "a live picture cannot be steered")
         async with running.steering:
             running.cseq += 1
+            follow(self._devices, running.wish.device, running.call)
             body = mansrtsp.write(_steer(asked, running.cseq))
             try:
                 answer = await running.call.info(body, mansrtsp.CONTENT_TYPE)
@@ -217,6 +230,7 @@ class Calls:
                 raise Unavailable("gb28181.no_answer", "the device does not answer") from None
         if not 200 <= answer.status < 300:
             raise Unavailable("gb28181.refused", f"the device answered {answer.summary}")
+        running.lines.tell(CallEvent(event="paused" if asked.action == "pause" else "resumed"))
 
     async def keyframe(self, call_id: str) -> None:
         """Ask for a key frame (2016 A.2.3.1: IFameCmd). Raises NotFound ``call.unknown``, Unavailable."""
@@ -225,6 +239,14 @@ class Calls:
             raise NotFound("call.unknown", "no such call")
         command = DeviceControl(sn=self._questions.number(), device=running.wish.channel, keyframe=True)
         await self._questions.send(running.wish.device, command)
+
+
+def follow(devices: Devices, device: str, call: Call) -> None:
+    """Requests of a call go to where the device is now: a BYE to an address that it left would stop no picture."""
+    with contextlib.suppress(HubError):
+        flow = devices.flow(device)
+        if flow.transport == call.flow.transport:
+            call.flow = flow
 
 
 def _described(call: Call) -> invite.Media:

@@ -5,15 +5,18 @@ otherwise let anybody turn our cameras.
 """
 
 import asyncio
+import contextlib
+import secrets
 import socket
-from collections.abc import Awaitable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from hub.bus.gateway_wire import CascadeMedia, SharedChannel, UpperConfig, UpperState
 from hub.domain.clock import Clock
+from hub.gateway.brakes import Complaints
 from hub.gateway.calls import Calls
 from hub.gateway.cascade_answers import Answers
 from hub.gateway.cascade_calls import CascadeCalls
@@ -21,9 +24,10 @@ from hub.gateway.devices import Devices
 from hub.gateway.identity import Identity
 from hub.gateway.questions import Questions
 from hub.gateway.reports import Reports
+from hub.gateway.tasks import Errands, forever
 from signaling.gb28181 import manscdp
 from signaling.gb28181.errors import GbError
-from signaling.gb28181.messages import Keepalive, Message
+from signaling.gb28181.messages import DeviceControl, Keepalive, Message
 from signaling.rtsp.auth import Credentials
 from signaling.sip.layer import Flow, ServerTransaction
 from signaling.transport.sip import SipFailure, SipNode
@@ -34,6 +38,7 @@ MISSES: Final = 3
 AGAIN_S: Final = 30.0  # after a failed registration, doubled up to
 AGAIN_MOST_S: Final = 300.0
 ANSWER_S: Final = 10.0
+MAX_ERRANDS: Final = 1_024  # questions and calls of all platforms above us that are under way
 
 
 class Upper:
@@ -42,7 +47,9 @@ class Upper:
     def __init__(self, config: UpperConfig, node: SipNode, me: Identity, questions: Questions, clock: Clock) -> None:
         self.config = config
         self.me = replace(me, server_id=config.local_id)
-        self.channels: Mapping[str, SharedChannel] = {each.id: each for each in config.channels}
+        self.channels: Mapping[str, SharedChannel] = {}
+        self.places: Mapping[tuple[str, str], Sequence[SharedChannel]] = {}
+        self._share(config.channels)
         self.hosts: frozenset[str] = frozenset()
         self.state = UpperState(upper=config.id, state="registering")
         self._node = node
@@ -60,8 +67,18 @@ class Upper:
         same = {"channels": ()}
         if config.model_copy(update=same) != self.config.model_copy(update=same):
             return False
-        self.config, self.channels = config, {each.id: each for each in config.channels}
+        self.config = config
+        self._share(config.channels)
         return True
+
+    def _share(self, channels: Sequence[SharedChannel]) -> None:
+        """Find them by their identifier up there, and by where they are down here."""
+        self.channels = {each.id: each for each in channels}
+        places: dict[tuple[str, str], list[SharedChannel]] = {}
+        for each in channels:
+            if each.device and each.channel:
+                places.setdefault((each.device, each.channel), []).append(each)
+        self.places = places
 
     async def run(self) -> None:
         """Register and keep alive, for ever; unregister at the end."""
@@ -76,14 +93,15 @@ class Upper:
                     again = min(again * 2, AGAIN_MOST_S)
         finally:
             if self.state.state == "online":
-                async with asyncio.timeout(1.0):
-                    await self._register(0)
+                with contextlib.suppress(TimeoutError):  # or a platform that is silent now would end more than this
+                    async with asyncio.timeout(1.0):
+                        await self._register(0)
 
     async def _register(self, expires_s: int) -> bool:
         config = self.config
         try:
             found = await asyncio.get_running_loop().getaddrinfo(config.host, config.port, type=socket.SOCK_DGRAM)
-        except OSError:
+        except (OSError, UnicodeError):  # UnicodeError: a label over 63 characters
             self._say("offline", "gb28181.no_such_host")
             return False
         self.hosts = frozenset(str(each[4][0]) for each in found)
@@ -164,12 +182,15 @@ class Cascade:
         self._uppers: dict[str, Upper] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._errands: Errands | None = None
+        self._complaints = Complaints()
         self.answers = Answers(node, devices, questions)
         self.calls = CascadeCalls(node, calls, reports, token, clock)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Tasks belong to this group from now on."""
         self._group = group
+        self._errands = Errands(group, MAX_ERRANDS)
 
     def configure(self, wanted: tuple[UpperConfig, ...]) -> None:
         """Register with these and no others."""
@@ -187,7 +208,9 @@ class Cascade:
             if config.id not in self._uppers:
                 upper = Upper(config, self._node, self.me, self._questions, self._clock)
                 self._uppers[config.id] = upper
-                self._tasks[config.id] = self._group.create_task(upper.run(), name=f"upper/{config.id}")
+                self._tasks[config.id] = self._group.create_task(
+                    forever(f"upper/{config.id}", upper.run), name=f"upper/{config.id}"
+                )
 
     def states(self) -> list[UpperState]:
         """How each stands."""
@@ -221,14 +244,16 @@ class Cascade:
         """Answer one that ``concerns`` us."""
         upper = self._uppers[tx.request.from_.uri.user or ""]
         if tx.flow.host not in upper.hosts:
-            log.warning("upper.stranger", upper=upper.config.id, peer=tx.flow.host)
-            tx.respond(403)
+            self._complaints.note("upper.stranger", self._clock(), upper=upper.config.id, peer=tx.flow.host)
+            tx.refuse(403)
             return
         match tx.method:
             case "MESSAGE":
                 self._message(upper, tx)
             case "INVITE":
-                self._own(self.calls.invited(upper, tx), "invited")
+                name = f"call/{upper.config.id}/{secrets.token_hex(6)}"
+                if not self._own(name, lambda: self.calls.invited(upper, tx)):
+                    tx.respond(503, headers=[("Retry-After", "5")])
             case "SUBSCRIBE":
                 self.answers.subscribed(upper, tx)
             case "OPTIONS":
@@ -242,19 +267,19 @@ class Cascade:
         except GbError:
             tx.respond(400, "the body cannot be read")
             return
-        tx.respond(200)
-        self._own(self.answers.answer(upper, message), "answer")
+        # One question of a kind about one channel at a time: a catalogue of twenty thousand cameras is thousands of
+        # messages, and who asks for it again meanwhile must not get them twice.
+        name = f"answer/{upper.config.id}/{type(message).__name__}/{message.device}"
+        if isinstance(message, DeviceControl):  # a hand on the stick: each counts
+            name = f"{name}/{secrets.token_hex(6)}"
+        if self._own(name, lambda: self.answers.answer(upper, message)):
+            tx.respond(200)
+        else:
+            tx.respond(503, headers=[("Retry-After", "5")])
 
-    def _own(self, work: Awaitable[None], name: str) -> None:
-        assert self._group is not None
-
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception:  # one platform's question must not end the gateway
-                log.exception("upper.failed", what=name)
-
-        self._group.create_task(guarded(), name=f"upper/{name}")
+    def _own(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        assert self._errands is not None
+        return self._errands.start(name, work)
 
     def carry(self, device: str, channel: str, message: Message) -> None:
         """A position or an alarm of a device below, to whoever sees the channel and subscribed."""

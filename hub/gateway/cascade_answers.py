@@ -200,9 +200,8 @@ class Answers:
     def carry(self, uppers: Mapping[str, "Upper"], device: str, channel: str, message: m.Message) -> None:
         """A position or an alarm of a device below, to every platform that sees the channel and subscribed."""
         for upper in uppers.values():
-            for shared in upper.channels.values():
-                if shared.device == device and shared.channel == channel:
-                    self._notify(upper, replace(message, sn=self._questions.number(), device=shared.id))
+            for shared in upper.places.get((device, channel), ()):
+                self._notify(upper, replace(message, sn=self._questions.number(), device=shared.id))
 
     def _notify(self, upper: "Upper", message: m.Message) -> None:
         key = (upper.config.id, message.CMD)

@@ -5,9 +5,11 @@ The relay's HTTP answer lives as long as the call: closing it ends the sending, 
 
 import asyncio
 import contextlib
+import secrets
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -85,7 +87,7 @@ class CascadeCalls:
         tx.on_cancel = lambda _: cancelled.set()
         question = CascadeInvite(
             node=self.gateway,
-            call=tx.request.call_id[:200],
+            call=f"up-{secrets.token_hex(16)}",  # a Call-ID would have to stand in a path of ours, and may come twice
             upper=upper.config.id,
             camera=shared.camera,
             purpose="playback" if offer.purpose in ("playback", "download") else "play",
@@ -167,7 +169,7 @@ class CascadeCalls:
         )
         return self._node.answer(tx, body=invite.write(answer), headers=[("Contact", upper.me.contact)])
 
-    def _inside(self, tx: ServerTransaction, stream: str) -> "asyncio.Future[None] | None":
+    def _inside(self, tx: ServerTransaction, stream: str) -> Coroutine[Any, Any, None] | None:
         """INFO of a playback goes on to the call below."""
         if tx.method != "INFO":
             tx.respond(200 if tx.method in ("MESSAGE", "UPDATE", "OPTIONS") else 488)
@@ -181,7 +183,7 @@ class CascadeCalls:
         if running is None or steer.action == "teardown":
             tx.respond(200)
             return None
-        return asyncio.ensure_future(self._steer(tx, running.call.id, steer))
+        return self._steer(tx, running.call.id, steer)
 
     async def _steer(self, tx: ServerTransaction, call: str, steer: mansrtsp.Steer) -> None:
         wishes: list[ControlIn] = []

@@ -11,6 +11,7 @@ from hub.domain.clock import Clock
 from hub.domain.errors import HubError
 from hub.gateway.questions import Questions
 from hub.gateway.reports import Reports
+from hub.gateway.tasks import Errands
 from signaling.gb28181.collect import CatalogCollector
 from signaling.gb28181.ids import Kind, is_id
 from signaling.gb28181.items import CatalogEvent, Item
@@ -33,22 +34,20 @@ KINDS: Final = {
 class Catalogs:
     """One per gateway; one question a device at a time."""
 
-    def __init__(self, questions: Questions, reports: Reports, clock: Clock, group: asyncio.TaskGroup) -> None:
+    def __init__(self, questions: Questions, reports: Reports, clock: Clock, errands: Errands) -> None:
         self._questions = questions
         self._reports = reports
         self._clock = clock
-        self._group = group
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._errands = errands
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def start(self, device: str) -> bool:
-        """Ask in the background; False when that is under way."""
-        if device in self._running:
-            return False
-        task = self._group.create_task(self._ask(device), name=f"catalog/{device}")
-        self._running[device] = task
-        task.add_done_callback(lambda _: self._running.pop(device, None))
-        return True
+        """Ask in the background; False when that is under way, or too much else is."""
+        return self._errands.start(f"catalog/{device}", lambda: self._ask(device))
+
+    def meet(self, device: str) -> None:
+        """Ask a device for its name in the background; one that comes and goes is asked once at a time."""
+        self._errands.start(f"introduce/{device}", lambda: self.introduce(device))
 
     async def _ask(self, device: str) -> None:
         loop = asyncio.get_running_loop()
@@ -64,7 +63,7 @@ class Catalogs:
                     news.set()
 
             try:
-                with self._questions.expecting(Catalog.CMD, query.sn, take):
+                with self._questions.expecting(device, Catalog.CMD, query.sn, take):
                     await self._questions.send(device, query)
                     while not collector.done(loop.time()):
                         try:

@@ -23,7 +23,8 @@ KEPT_KEY: Final = "gb:registrations"
 KEEP_EVERY_S: Final = 2.0
 KEEP_BEATS_MS: Final = 300_000  # a registration in Redis is at most so old
 LOOK_EVERY_S: Final = 1.0
-MOST_FAILURES: Final = 10_000
+MOST_UNLISTED: Final = 256  # refused names that nobody listed
+TELL_EVERY_MS: Final = 1_000  # of one device: a flapping one must not fill the log of everybody
 
 
 class Devices:
@@ -35,6 +36,9 @@ class Devices:
         self._clock = clock
         self._configured: dict[str, DeviceConfig] = {}
         self._failures: dict[str, tuple[int, str]] = {}
+        self._unlisted: dict[str, tuple[int, str]] = {}
+        self._told_at: dict[str, int] = {}
+        self._to_tell: set[str] = set()
         self._dirty: set[str] = set()
         self._kept_at: dict[str, int] = {}
         self.domain = DomainConfig()
@@ -47,6 +51,7 @@ class Devices:
         """Take the api's wish. A device that is gone or switched off is offline at once."""
         self.domain = config.domain
         self._configured = {each.id: each for each in config.devices}
+        self._failures = {name: why for name, why in self._failures.items() if name in self._configured}
         for each in config.devices:
             if self.registered.get(each.id) is not None:
                 self.registered.configure(each.id, each.heartbeat_s, each.heartbeat_misses)
@@ -81,16 +86,42 @@ class Devices:
             self._dirty.add(change.device)
         if change.kind in ("online", "offline"):
             self._failures.pop(change.device, None)
+            self._unlisted.pop(change.device, None)
             self._tell(change.device)
 
     def refused(self, device: str, why: str) -> None:
-        """A REGISTER that was not let in."""
-        if len(self._failures) >= MOST_FAILURES and device not in self._failures:
-            self._failures.pop(next(iter(self._failures)))
-        before = self._failures.get(device)
-        self._failures[device] = (self._clock(), why)
-        if device in self._configured and (before is None or before[1] != why):
+        """A REGISTER that was not let in. Names that nobody listed have a small room of their own."""
+        listed = device in self._configured
+        kept = self._failures if listed else self._unlisted
+        before = kept.pop(device, None)
+        kept[device] = (self._clock(), why)
+        if not listed and len(kept) > MOST_UNLISTED:
+            del kept[next(iter(kept))]
+        if listed and (before is None or before[1] != why):
             self._tell(device)  # once, though it tries every minute
+
+    def listed(self, device: str) -> bool:
+        """Whether an administrator listed it."""
+        return device in self._configured
+
+    def known(self, device: str) -> bool:
+        """Whether it is listed or was let in once: not a name that somebody made up."""
+        return device in self._configured or self.registered.get(device) is not None
+
+    def online(self, device: str) -> bool:
+        """Whether it is registered and may be."""
+        known = self.registered.get(device)
+        return known is not None and known.phase is Phase.ONLINE
+
+    def lives_at(self, device: str, host: str) -> bool:
+        """Whether it is online and known at this host; behind NAT its port changes, and others have the same host."""
+        known = self.registered.get(device)
+        return (
+            known is not None
+            and known.phase is Phase.ONLINE
+            and known.address is not None
+            and known.address.host == host
+        )
 
     def flow(self, device: str) -> Flow:
         """Where it is reached. Raises Unavailable ``gb28181.offline``, NotFound ``device.unknown``."""
@@ -109,12 +140,12 @@ class Devices:
 
     def states(self) -> list[DeviceState]:
         """Everybody listed, registered or refused."""
-        names = {each.device for each in self.registered.all()} | self._configured.keys() | self._failures.keys()
+        names = {each.device for each in self.registered.all()} | self._configured.keys() | self._unlisted.keys()
         return [self.state(name) for name in sorted(names)]
 
     def state(self, device: str) -> DeviceState:
         """How one stands."""
-        known, failure = self.registered.get(device), self._failures.get(device)
+        known, failure = self.registered.get(device), self._failures.get(device) or self._unlisted.get(device)
         if known is None:
             known = Registration(device)
         address = known.address
@@ -137,7 +168,21 @@ class Devices:
         )
 
     def _tell(self, device: str) -> None:
-        self._reports.tell(DeviceReport(state=self.state(device), at=self._clock()))
+        """Tell how it stands: now, or where that was done a moment ago with the next look."""
+        now = self._clock()
+        if now - self._told_at.get(device, -TELL_EVERY_MS) < TELL_EVERY_MS:
+            self._to_tell.add(device)
+            return
+        self._told_at[device] = now
+        self._reports.tell(DeviceReport(state=self.state(device), at=now))
+
+    def _tell_late(self) -> None:
+        now = self._clock()
+        late, self._to_tell = self._to_tell, set()
+        for device in late:
+            self._tell(device)
+        if len(self._told_at) > 4 * MOST_UNLISTED:
+            self._told_at = {name: at for name, at in self._told_at.items() if now - at < TELL_EVERY_MS}
 
     # tasks --------------------------------------------------------------------------------------------
 
@@ -147,6 +192,7 @@ class Devices:
             for change in self.registered.due(self._clock()):
                 log.info("device.offline", device=change.device, reason=change.reason)
                 self.took(change)
+            self._tell_late()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def restore(self) -> int:

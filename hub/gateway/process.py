@@ -21,7 +21,7 @@ from hub.bus.relay_wire import NodeInfo
 from hub.bus.routes import address_of_route
 from hub.domain.clock import Clock, system_clock
 from hub.domain.errors import Unavailable
-from hub.gateway.calls import Calls
+from hub.gateway.calls import MAX_CALLS, Calls
 from hub.gateway.cascade import Cascade
 from hub.gateway.catalogs import Catalogs
 from hub.gateway.devices import Devices
@@ -34,6 +34,7 @@ from hub.gateway.registrar import Registrar
 from hub.gateway.reports import Reports
 from hub.gateway.subscriptions import Subscriptions
 from hub.gateway.talks import Talks
+from hub.gateway.tasks import Errands, forever
 from hub.gateway.traces import Traces
 from hub.settings import Settings
 from signaling.gb28181.register import Change
@@ -112,7 +113,12 @@ async def _speak(
         async with gateway.node, asyncio.TaskGroup() as group:
             await gateway.start(group)
             routes = gateway.routes().routes()
-            async with internal_http.serve(routes, token=token, host=settings.internal_host) as base:
+            async with internal_http.serve(
+                routes,
+                token=token,
+                host=settings.internal_host,
+                concurrent=MAX_CALLS + 2 * internal_http.MAX_CONCURRENT,
+            ) as base:
                 gateway.cascade.calls.gateway = node_id
 
                 def describe() -> NodeInfo:
@@ -163,7 +169,7 @@ class Gateway:
         self.changed: Callable[[], object] = lambda: None
         self.reports = Reports(redis)
         self.devices = Devices(redis, self.reports, clock)
-        self.traces = Traces(clock)
+        self.traces = Traces(clock, self.devices.known)
         self.counts: dict[str, Counter[str]] = {}
         host = settings.sip_bind
         address = settings.sip_address or _reachable(host)
@@ -186,11 +192,10 @@ class Gateway:
 
     async def start(self, group: asyncio.TaskGroup) -> None:
         """Begin its tasks."""
-        self._group = group
         if self._settings.sip_port == 0:
             self.me = self.me.at(self.node.port)
             self.questions.me = self.calls.me = self.talks.me = self.cascade.me = self.subscriptions.me = self.me
-        self.catalogs = self.inbox.catalogs = Catalogs(self.questions, self.reports, self._clock, group)
+        self.catalogs = self.inbox.catalogs = Catalogs(self.questions, self.reports, self._clock, Errands(group))
         self.counts = {
             "sip": self.node.counters,
             "register": self.registrar.counts,
@@ -200,10 +205,14 @@ class Gateway:
         online = await self.devices.restore()
         log.info("devices.restored", online=online)
         self.cascade.start(group)
-        group.create_task(self.reports.run(), name="gateway/reports")
-        group.create_task(self.devices.watch(), name="gateway/devices")
-        group.create_task(self.devices.keep(), name="gateway/registrations")
-        group.create_task(self.subscriptions.run(), name="gateway/subscriptions")
+        loops = {
+            "gateway/reports": self.reports.run,
+            "gateway/devices": self.devices.watch,
+            "gateway/registrations": self.devices.keep,
+            "gateway/subscriptions": self.subscriptions.run,
+        }
+        for name, loop in loops.items():
+            group.create_task(forever(name, loop), name=name)
 
     def routes(self) -> Routes:
         """The internal HTTP."""
@@ -237,7 +246,8 @@ class Gateway:
         self._version = config.version
         early, self._early = self._early, []
         for tx in early:
-            self.registrar.register(tx)
+            if not tx.answered:  # its connection may be gone
+                self.node.handle(self.registrar.register, tx)
         self.changed()
 
     async def close(self) -> None:
@@ -251,34 +261,50 @@ class Gateway:
 
     # what comes ---------------------------------------------------------------------------------------
 
-    def _incoming(self, tx: ServerTransaction) -> None:
-        """Every request outside of calls and subscriptions, by its method."""
+    def _incoming(self, tx: ServerTransaction) -> object:
+        """Every request outside of calls and subscriptions, by its method; what is returned becomes a task."""
         if self.cascade.concerns(tx):
             self.cascade.incoming(tx)
-            return
+            return None
         match tx.method:
-            case "REGISTER" if not self._version and len(self._early) < MAX_EARLY:
-                self._early.append(tx)  # a refusal now would be a lie: wait for the api, which is quicker than timer F
+            case "REGISTER" if not self._version:
+                self._wait_for_api(tx)
             case "REGISTER":
                 self.registrar.register(tx)
             case "MESSAGE":
-                self.inbox.message(tx)
+                return self.inbox.message(tx)
             case "INVITE":
                 self.talks.invited(tx)
             case "OPTIONS":
                 tx.respond(200, headers=[("Allow", ALLOWED)])
             case "NOTIFY":  # of a subscription that an earlier gateway made
-                tx.respond(200)
-                if (device := self.traces.owner(tx.flow)) is not None:
-                    self.inbox.notified(device, tx.request)
+                self._notified(tx)
             case _:
                 tx.respond(405, headers=[("Allow", ALLOWED)])
+        return None
+
+    def _notified(self, tx: ServerTransaction) -> None:
+        device, body = self.inbox.speaker(tx.flow, tx.request.from_.uri.user or ""), tx.request.body
+        if device is None:
+            tx.respond(481)
+            return
+        tx.respond(200)
+        self.inbox.notified(device, body)
+
+    def _wait_for_api(self, tx: ServerTransaction) -> None:
+        """A refusal now would be a lie: the api is quicker than timer F."""
+        if len(self._early) >= MAX_EARLY:
+            self._early = [each for each in self._early if not each.answered]
+        if len(self._early) < MAX_EARLY:
+            self._early.append(tx)
+        else:
+            tx.respond(503, headers=[("Retry-After", "5")])
 
     def _online(self, change: Change) -> None:
         """A device came, or came back after a restart."""
         self.subscriptions.renewed(change.device)
         if change.kind == "online":
-            self._group.create_task(self.catalogs.introduce(change.device), name=f"introduce/{change.device}")
+            self.catalogs.meet(change.device)
 
 
 ALLOWED: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, INFO"

@@ -12,11 +12,12 @@ from hub.gateway.devices import Devices
 from hub.gateway.identity import Identity
 from signaling.gb28181 import manscdp
 from signaling.gb28181.collect import RecordCollector
-from signaling.gb28181.messages import Message, RecordInfo, RecordQuery
+from signaling.gb28181.messages import DeviceStatusQuery, Message, RecordInfo, RecordQuery
 from signaling.sip.message import Response
-from signaling.transport.sip import SipNode, SipTimeout, TransportGone
+from signaling.transport.sip import SipBusy, SipFailure, SipNode, SipTimeout, TransportGone
 
 ANSWER_S: Final = 8.0
+THERE_S: Final = 3.0
 MAX_WAITING: Final = 4_096
 MAX_SN: Final = 2**31 - 1
 M = TypeVar("M", bound=Message)
@@ -30,7 +31,7 @@ class Questions:
         self.me = me
         self._devices = devices
         self._numbers = itertools.cycle(range(1, MAX_SN))
-        self._waiting: dict[tuple[str, int], Callable[[Message], None]] = {}
+        self._waiting: dict[tuple[str, str, int], Callable[[Message], None]] = {}  # by device, CmdType and SN
 
     def number(self) -> int:
         """The next SN."""
@@ -51,13 +52,28 @@ class Questions:
         )
         try:
             response = await self._node.request(request, flow, timeout=ANSWER_S)
-        except (SipTimeout, TransportGone):
+        except SipBusy:
+            raise TooMany("gateway.busy", "too many messages are under way") from None
+        except SipFailure:
             raise Unavailable("gb28181.no_answer", "the device does not answer") from None
         if response.status == 404:
             raise NotFound("gb28181.channel_unknown", "the device knows no such channel")
         if not 200 <= response.status < 300:
             raise Unavailable("gb28181.refused", f"the device answered {response.status} {response.reason}")
         return response
+
+    async def answers(self, device: str) -> bool:
+        """Whether somebody answers, whatever, at the address where the device is known."""
+        message = DeviceStatusQuery(sn=self.number(), device=device)
+        body = manscdp.write(message)
+        request = self.me.request("MESSAGE", device, self.me.domain, body=body, content_type=manscdp.CONTENT_TYPE)
+        try:
+            await self._node.request(request, self._devices.flow(device), timeout=THERE_S)
+        except (SipTimeout, TransportGone, Unavailable, NotFound):
+            return False
+        except SipBusy:
+            return True  # nobody was asked: then nothing changes
+        return True
 
     async def ask(self, device: str, message: Message, answer: type[M], *, timeout_s: float = ANSWER_S) -> M:
         """Ask, and wait for the answer. Raises what ``send`` raises; ``gb28181.no_answer`` when none comes in time."""
@@ -67,7 +83,7 @@ class Questions:
             if not coming.done():
                 coming.set_result(found)
 
-        with self.expecting(answer.CMD, message.sn, take):
+        with self.expecting(device, answer.CMD, message.sn, take):
             try:
                 async with asyncio.timeout(timeout_s):
                     await self.send(device, message)
@@ -92,7 +108,7 @@ class Questions:
                 collector.page(page, loop.time())
                 news.set()
 
-        with self.expecting(RecordInfo.CMD, query.sn, take):
+        with self.expecting(device, RecordInfo.CMD, query.sn, take):
             await self.send(device, query)
             while not collector.done(loop.time()):
                 try:
@@ -119,19 +135,19 @@ class Questions:
         return RecordsOut(items=items, complete=collector.complete, missing=collector.missing)
 
     @contextmanager
-    def expecting(self, cmd: str, sn: int, take: Callable[[Message], None]) -> Iterator[None]:
-        """Hand answers of this SN to ``take``, as many as come, until the block ends. Raises TooMany."""
+    def expecting(self, device: str, cmd: str, sn: int, take: Callable[[Message], None]) -> Iterator[None]:
+        """Hand a device's answers of this SN to ``take``, as many as come, until the block ends. Raises TooMany."""
         if len(self._waiting) >= MAX_WAITING:
             raise TooMany("gateway.busy", "too many questions are open")
-        self._waiting[cmd.lower(), sn] = take
+        self._waiting[device, cmd.lower(), sn] = take
         try:
             yield
         finally:
-            self._waiting.pop((cmd.lower(), sn), None)
+            self._waiting.pop((device, cmd.lower(), sn), None)
 
-    def answered(self, message: Message) -> bool:
-        """A message came: True when somebody waited for it."""
-        take = self._waiting.get((message.CMD.lower(), message.sn))
+    def answered(self, device: str, message: Message) -> bool:
+        """A message of a device came: True when somebody waited for it. Numbers count up: anybody guesses them."""
+        take = self._waiting.get((device, message.CMD.lower(), message.sn))
         if take is None:
             return False
         take(message)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from hub.domain.clock import Clock
+from hub.domain.throttle import Throttle
+from hub.gateway.brakes import Complaints
 from hub.gateway.devices import Devices
 from hub.gateway.traces import Traces
 from signaling.gb28181.edition import HEADER, OURS, edition_of
@@ -17,8 +17,6 @@ from signaling.gb28181.times import format_date
 from signaling.sip.address import SipError
 from signaling.sip.digest import Authority, Verdict
 from signaling.sip.layer import Flow, ServerTransaction
-
-log: Final = structlog.get_logger(__name__)
 
 WHY: Final = {
     Verdict.WRONG: "gb28181.password_wrong",
@@ -44,6 +42,9 @@ class Registrar:
         self._clock = clock
         self._on_online = on_online
         self.counts: Counter[str] = Counter()
+        self._complaints = Complaints()
+        self._guessing = Throttle(free=20, size=65_536)  # by device and host
+        self._strangers = Throttle(free=200, most_ms=10_000, size=65_536)  # by host, of devices that nobody listed
 
     def register(self, tx: ServerTransaction) -> None:
         """Answer one."""
@@ -60,6 +61,11 @@ class Registrar:
         if password is None:
             self._refuse(tx, device, "gb28181.unknown_device")
             return
+        table, key = self._throttle(device, tx.flow.host)
+        if wait := table.wait_ms(key, self._clock()):
+            self.counts["throttled"] += 1
+            tx.respond(503, headers=[("Retry-After", str(wait // 1_000 + 1))])
+            return
         checked = self._authority.check(request.headers.all("Authorization"), "REGISTER", lambda _: password)
         if checked.verdict in (Verdict.MISSING, Verdict.STALE, Verdict.FORGED):
             self.counts["challenged"] += 1
@@ -67,14 +73,22 @@ class Registrar:
             tx.respond(401, headers=[("WWW-Authenticate", value) for value in challenges])
             return
         if not checked.good:
+            table.fail(key, self._clock())
             self._refuse(tx, device, WHY[checked.verdict])
             return
+        table.succeed(key)
         self._accept(tx, device)
+
+    def _throttle(self, device: str, host: str) -> tuple[Throttle, str]:
+        """Who guesses the password of one device is slowed down for it; the domain's is guessed under any name."""
+        if self._devices.listed(device):
+            return self._guessing, f"{host}\n{device}"
+        return self._strangers, host
 
     def _refuse(self, tx: ServerTransaction, device: str, why: str) -> None:
         self.counts["refused"] += 1
         self._devices.refused(device, why)
-        log.info("device.refused", device=device, reason=why, peer=f"{tx.flow.host}:{tx.flow.port}")
+        self._complaints.note("device.refused", self._clock(), device=device, reason=why, peer=tx.flow.host)
         tx.respond(403)
 
     def _accept(self, tx: ServerTransaction, device: str) -> None:
@@ -90,13 +104,13 @@ class Registrar:
                 address_of(flow),
                 self._clock(),
                 expires_s=expires,
-                contact=str(contact) if contact else "",
-                call_id=request.call_id,
+                contact=_readable(str(contact)) if contact else "",
+                call_id=_readable(request.call_id),
                 edition=edition_of(request.headers.get(HEADER)),
-                user_agent=request.headers.get("User-Agent") or "",
+                user_agent=_readable(request.headers.get("User-Agent") or ""),
             )
         except GbError as error:
-            log.warning("device.not_taken", device=device, error=error.code)
+            self._complaints.note("device.not_taken", self._clock(), device=device, error=error.code)
             tx.respond(503)
             return
         config = self._devices.config(device)
@@ -113,6 +127,16 @@ class Registrar:
         self._devices.took(change)
         if change.kind == "online" or change.restarted:
             self._on_online(change)
+
+
+def _readable(text: str) -> str:
+    """Header text as it may be stored and shown: devices write their names in GBK, which is no UTF-8."""
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        found = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        found = raw.decode("gb18030", "replace")
+    return "".join(char for char in found if char.isprintable())[:255]
 
 
 def address_of(flow: Flow) -> Address:

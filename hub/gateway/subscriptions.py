@@ -1,6 +1,7 @@
 """Subscriptions to catalogues, positions and alarms (GB/T 28181-2016 9.11): wished for, kept, made again."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ from hub.gateway.inbox import Inbox
 from hub.gateway.questions import Questions
 from signaling.gb28181 import manscdp
 from signaling.gb28181.messages import AlarmQuery, CatalogQuery, Message, PositionQuery
+from signaling.sip.address import SipError
 from signaling.sip.layer import ServerTransaction
 from signaling.transport.sip import SipFailure, SipNode, Subscription
 
@@ -42,9 +44,14 @@ class Subscriptions:
         return len(self._held)
 
     def renewed(self, device: str) -> None:
-        """The device came back, perhaps after a restart that forgot us: everything is asked for anew."""
+        """The device came back, perhaps after a restart that forgot us: everything is asked for anew.
+
+        What stood is left, or a device that comes and goes would end up with a hundred subscriptions, each refreshed.
+        """
         for key in [key for key in self._held if key[0] == device]:
-            self._held.pop(key)
+            held = self._held.pop(key)
+            self._follow(device, held)
+            held.leave()
         for key in [key for key in self._not_before if key[0] == device]:
             self._not_before.pop(key)
 
@@ -57,6 +64,9 @@ class Subscriptions:
     async def round(self) -> None:
         """Once: subscribe where it is wished and nobody does, leave where it is not wished any more."""
         self._held = {key: held for key, held in self._held.items() if held.active}
+        for (device, _), held in self._held.items():
+            self._follow(device, held)
+        self._not_before = {key: at for key, at in self._not_before.items() if self._devices.admitted(key[0])}
         wished = self._wished()
         now = asyncio.get_running_loop().time()
         leave = [key for key in self._held if key not in wished]
@@ -66,6 +76,11 @@ class Subscriptions:
                 group.create_task(self._leave(self._held.pop(key)), name=f"unsubscribe/{key[0]}")
             for key in wanting:
                 group.create_task(self._subscribe(key), name=f"subscribe/{key[0]}/{key[1]}")
+
+    def _follow(self, device: str, held: Subscription) -> None:
+        """Refreshes go to where the device is now: behind NAT it moves, over TCP it comes by another connection."""
+        with contextlib.suppress(HubError):
+            held.flow = self._devices.flow(device)
 
     def _wished(self) -> set[tuple[str, Wish]]:
         found: set[tuple[str, Wish]] = set()
@@ -79,8 +94,9 @@ class Subscriptions:
         device, wish = key
 
         def on_notify(tx: ServerTransaction) -> None:
+            body = tx.request.body  # the transaction lets go of it once it is answered
             tx.respond(200)
-            self._inbox.notified(device, tx.request)
+            self._inbox.notified(device, body)
 
         async with self._gate:
             try:
@@ -96,7 +112,7 @@ class Subscriptions:
                     content_type=manscdp.CONTENT_TYPE,
                 )  # fmt: skip
                 held = await self._node.subscribe(request, flow, on_notify)
-            except (SipFailure, HubError) as error:
+            except (SipFailure, SipError, HubError) as error:
                 self._not_before[key] = asyncio.get_running_loop().time() + RETRY_S
                 log.info("subscription.refused", device=device, what=wish, error=str(error))
                 return
@@ -114,5 +130,5 @@ class Subscriptions:
     async def _leave(self, held: Subscription) -> None:
         try:
             await held.stop()
-        except SipFailure as error:
+        except (SipFailure, SipError) as error:
             log.debug("subscription.left", error=str(error))

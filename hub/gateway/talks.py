@@ -10,6 +10,7 @@ from starlette.responses import Response as HttpResponse
 
 from hub.bus.gateway_wire import MediaMode, TalkIn, TalkOut
 from hub.domain.errors import Conflict, HubError, TooMany, Unavailable
+from hub.gateway.calls import follow
 from hub.gateway.devices import Devices
 from hub.gateway.identity import Identity
 from hub.gateway.lines import Lines
@@ -18,7 +19,9 @@ from signaling.gb28181 import invite
 from signaling.gb28181.errors import GbError
 from signaling.gb28181.messages import BroadcastNotify, BroadcastResponse
 from signaling.gb28181.ssrc import SsrcAllocator
+from signaling.sip.address import SipError
 from signaling.sip.layer import ServerTransaction
+from signaling.sip.transaction import IllegalMove
 from signaling.transport.sip import Call, CallRefused, SipFailure, SipNode
 
 log: Final = structlog.get_logger(__name__)
@@ -47,31 +50,33 @@ class Talks:
         self._questions = questions
         self._numbers = numbers
         self._awaited: dict[str, _Awaited] = {}  # by channel
-        self._running: dict[str, Call] = {}
+        self._busy: set[str] = set()  # channels that somebody speaks to, or is about to
 
     async def open(self, wish: TalkIn) -> HttpResponse:
         """Have the channel take our sound; lines go on until it ends.
 
         Raises Unavailable with the reason, Conflict ``talk.busy``: somebody speaks to it already.
         """
-        if wish.channel in self._awaited or wish.channel in self._running:
+        key = f"{wish.device}/{wish.channel}"
+        if key in self._busy:
             raise Conflict("talk.busy", "somebody speaks to this camera already")
-        if len(self._awaited) + len(self._running) >= MAX_TALKS:
+        if len(self._busy) >= MAX_TALKS:
             raise TooMany("gateway.busy", "too many talks run")
         try:
             ssrc = self._numbers.take("live")
         except GbError as error:
             raise TooMany(error.code, str(error)) from None
+        self._busy.add(key)
         try:
             call, out = await (self._broadcast(wish, ssrc) if wish.kind == "broadcast" else self._talk(wish, ssrc))
         except BaseException:
+            self._busy.discard(key)
             self._numbers.give_back(ssrc)
             raise
         lines = Lines(out)
-        self._running[wish.channel] = call
 
         def ended(why: str) -> None:
-            self._running.pop(wish.channel, None)
+            self._busy.discard(key)
             self._numbers.give_back(ssrc)
             lines.end("gb28181.bye" if why == "bye" else why)
 
@@ -81,6 +86,7 @@ class Talks:
 
         async def done() -> None:
             lines.end("left")
+            follow(self._devices, wish.device, call)
             call.hang_up()
 
         return lines.response(done)
@@ -89,7 +95,8 @@ class Talks:
 
     async def _broadcast(self, wish: TalkIn, ssrc: int) -> tuple[Call, TalkOut]:
         awaited = _Awaited(wish, asyncio.get_running_loop().create_future())
-        self._awaited[wish.channel] = awaited
+        key = f"{wish.device}/{wish.channel}"
+        self._awaited[key] = awaited
         try:
             notify = BroadcastNotify(sn=self._questions.number(), source=self.me.server_id, target=wish.channel)
             asking = asyncio.create_task(
@@ -100,21 +107,32 @@ class Talks:
             finally:
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
+        except BaseException:
+            if awaited.called.done() and not awaited.called.cancelled():
+                refuse(awaited.called.result(), 480)  # it called in the very moment in which we gave up
+            raise
         finally:
-            self._awaited.pop(wish.channel, None)
+            self._awaited.pop(key, None)
         try:
             offer = invite.parse(tx.request.body)
         except GbError as error:
-            tx.respond(488)
+            refuse(tx, 488)
             raise Unavailable("gb28181.sdp", f"the device's call cannot be read: {error}") from None
         mode: MediaMode = "udp"
         if offer.tcp:  # what the device wants to do, seen from our side
             mode = "tcp_active" if offer.setup == "passive" else "tcp_passive"
         number = offer.ssrc or ssrc
         answer = self._sound(wish, mode, number, offer.payloads)
-        call = self._node.answer(tx, body=invite.write(answer), headers=[("Contact", self.me.contact)])
-        if not await call.wait_confirmed():
-            raise Unavailable("gb28181.no_answer", "the device called and did not take the answer")
+        try:
+            call = self._node.answer(tx, body=invite.write(answer), headers=[("Contact", self.me.contact)])
+        except (SipError, IllegalMove):
+            raise Unavailable("gb28181.no_answer", "the device called and hung up again") from None
+        try:
+            if not await call.wait_confirmed():
+                raise Unavailable("gb28181.no_answer", "the device called and did not take the answer")
+        except BaseException:
+            call.hang_up()
+            raise
         return call, self._out(call, offer, mode, number)
 
     async def _called(self, awaited: _Awaited, asking: "asyncio.Task[BroadcastResponse]") -> ServerTransaction:
@@ -140,11 +158,14 @@ class Talks:
             tx.respond(400)
             return
         for awaited in self._awaited.values():
+            # From its own host only: the description says where the commander's voice is sent.
+            if not self._devices.lives_at(awaited.wish.device, tx.flow.host):
+                continue
             if sender in (awaited.wish.channel, awaited.wish.device) and not awaited.called.done():
                 tx.respond(100)
                 awaited.called.set_result(tx)
                 return
-        tx.respond(403)
+        tx.refuse(403)
 
     # talk: we call ------------------------------------------------------------------------------------
 
@@ -198,6 +219,12 @@ class Talks:
             mode=mode,
             payload_type=chosen,
         )
+
+
+def refuse(tx: ServerTransaction, status: int) -> None:
+    """Refuse a call, unless it was called off meanwhile."""
+    if not tx.answered:
+        tx.respond(status)
 
 
 def _silent(error: BaseException) -> bool:

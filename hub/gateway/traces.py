@@ -6,6 +6,7 @@ only the newest is kept, or two hundred of them would push out what one looks fo
 
 import re
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,6 +17,8 @@ from signaling.sip.layer import Flow
 MAX_BYTES: Final = 64 * 2**20  # of all devices together
 MAX_ONE: Final = 16 * 1024
 MAX_PEERS: Final = 50_000
+MAX_SAID: Final = 4_096
+OVERHEAD: Final = 300  # bytes that a kept message costs beside its own
 _FROM: Final = re.compile(rb"(?im)^(?:From|f)\s*:[^\r\n]{0,80}?sip:([0-9A-Za-z]{1,32})@")
 _CMD: Final = re.compile(rb"<CmdType>\s*(\w{1,40})")
 _KEEPALIVE: Final = b"<CmdType>Keepalive"
@@ -32,11 +35,16 @@ class _Kept:
 
 
 class Traces:
-    """One per gateway. ``claim`` says whose a flow is; before that the From of a request from it counts."""
+    """One per gateway. ``claim`` says whose a flow is; before that the From of a request from it counts.
 
-    def __init__(self, clock: Clock) -> None:
+    ``knows`` says of which names anything is kept: those that somebody made up are endless.
+    """
+
+    def __init__(self, clock: Clock, knows: Callable[[str], bool] = lambda device: True) -> None:
         self._clock = clock
+        self._knows = knows
         self._of: OrderedDict[str, deque[_Kept]] = OrderedDict()
+        self._said_by: dict[tuple[str, str, int], str] = {}  # by From alone, until a claim
         self._peers: OrderedDict[tuple[str, str, int], str] = OrderedDict()
         self._beating: set[str] = set()  # the next answer out belongs to a keepalive
         self.bytes = 0
@@ -44,39 +52,42 @@ class Traces:
     def claim(self, flow: Flow, device: str) -> None:
         """Messages of this flow are this device's from now on."""
         key = (flow.transport, flow.host, flow.port)
+        self._said_by.pop(key, None)
         if self._peers.get(key) != device:
             self._peers[key] = device
             if len(self._peers) > MAX_PEERS:
                 self._peers.popitem(last=False)
 
     def owner(self, flow: Flow) -> str | None:
-        """Whose a flow is, as far as is known."""
+        """Whose a flow is, as was claimed for it."""
         return self._peers.get((flow.transport, flow.host, flow.port))
 
     def note(self, direction: Literal["in", "out"], flow: Flow, data: bytes) -> None:
         """A message passed; the hook of ``SipNode``."""
-        device = self._peers.get((flow.transport, flow.host, flow.port))
+        key = (flow.transport, flow.host, flow.port)
+        device = self._peers.get(key) or self._said_by.get(key)
         if device is None:
             found = _FROM.search(data[:4_096]) if direction == "in" else None
-            if found is None:
+            if found is None or not self._knows(name := found[1].decode()):
                 return
-            device = found[1].decode()
-            self.claim(flow, device)
+            device = self._said_by[key] = name
+            if len(self._said_by) > MAX_SAID:
+                del self._said_by[next(iter(self._said_by))]
         beat = self._is_beat(device, direction, data)
         kept = self._of.setdefault(device, deque())
         if beat:
             for old in [each for each in kept if each.beat and each.direction == direction]:
                 kept.remove(old)
-                self.bytes -= len(old.data)
+                self.bytes -= len(old.data) + OVERHEAD
         kept.append(_Kept(self._clock(), direction, flow, bytes(data[:MAX_ONE]), beat))
-        self.bytes += min(len(data), MAX_ONE)
+        self.bytes += min(len(data), MAX_ONE) + OVERHEAD
         if len(kept) > TRACE_KEPT:
-            self.bytes -= len(kept.popleft().data)
+            self.bytes -= len(kept.popleft().data) + OVERHEAD
         if not beat:
             self._of.move_to_end(device)
         while self.bytes > MAX_BYTES and self._of:
             _, oldest = self._of.popitem(last=False)
-            self.bytes -= sum(len(each.data) for each in oldest)
+            self.bytes -= sum(len(each.data) + OVERHEAD for each in oldest)
 
     def _is_beat(self, device: str, direction: str, data: bytes) -> bool:
         if direction == "in":

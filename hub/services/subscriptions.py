@@ -8,7 +8,7 @@ last, so that a relay that is slow keeps nobody's socket waiting.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -35,6 +35,7 @@ class _Connection:
     brought: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)  # it said that it knows nothing of them
     keys: frozenset[str] = frozenset()  # what is noted of it
+    streams: frozenset[str] = frozenset()
     adopted: bool = False  # an offer that is out may have been lost with the socket of before
 
 
@@ -79,7 +80,8 @@ class Subscription:
             self._refused.pop(key)  # asked for again: looked at again
         self._wanted, self._h265 = wanted, message.h265
         self._news += 1
-        self._anew = self._anew or message.anew
+        # A page that wants nothing lets its connection go: what it wants next comes by another one.
+        self._anew = self._anew or message.anew or not message.tracks
         self._adopt = message.session
         self._again()
 
@@ -255,8 +257,10 @@ class Subscription:
         await self._bring(streams)
         if (connection := self._connection) is None:
             return True  # nothing can be had now
-        wishes = [wish_of(stream, shown) for stream, shown in streams.items() if stream in connection.brought]
         await self._note(connection)
+        wishes = [  # the page may have changed its mind meanwhile
+            wish_of(stream, shown) for stream, shown in self._streams().items() if stream in connection.brought
+        ]
         wishes_of = TracksIn(tracks=wishes, again=connection.adopted, h265=self._h265)
         out = await self._media.relays.wish(connection.node.url, connection.session, wishes_of)
         connection.adopted = False
@@ -280,6 +284,8 @@ class Subscription:
             connection = self._connection
             if connection is not None and stream in connection.brought:
                 continue
+            if all(self._granted.get(each.key) is not each.granted for each in shown):
+                continue  # not wanted any more since this began
             try:
                 node = await self._place(stream, connection)
             except (NotFound, Conflict) as error:  # it went since it was granted, or nobody publishes yet
@@ -323,9 +329,12 @@ class Subscription:
     async def _note(self, connection: _Connection) -> None:
         """What the connection hangs on, so that whoever withdraws a right finds it. Before the relay sends."""
         keys = frozenset(key for name, granted in self._granted.items() if name in self._wanted for key in granted.keys)
-        if keys != connection.keys or not connection.keys:
-            await self._media.note_subscriber(self._who(), connection.node, connection.session, connection.keys, keys)
-            connection.keys = keys
+        streams = frozenset(self._streams())
+        if (keys, streams) != (connection.keys, connection.streams) or not connection.keys:
+            await self._media.note_subscriber(
+                self._who(), connection.node, connection.session, connection.keys, keys, streams
+            )
+            connection.keys, connection.streams = keys, streams
 
     async def _record(self) -> None:
         for key, granted in list(self._granted.items()):
@@ -364,34 +373,6 @@ class Subscription:
                 self._lived.add(key)
             said = {"key": key, "state": state, "error": error, "layer": layer[0], "layers": layer[1]}
             self._tell(wire.MediaTrack.model_validate(said))
-
-
-class Subscriptions:
-    """Those of one process."""
-
-    def __init__(self) -> None:
-        self._open: set[Subscription] = set()
-
-    def join(self, subscription: Subscription) -> None:
-        """A page came."""
-        self._open.add(subscription)
-
-    def part(self, subscription: Subscription) -> None:
-        """And went. Its pictures stay until its connection ends, so that a page may come back to them."""
-        self._open.discard(subscription)
-
-    def live(self, message: Mapping[str, Any]) -> None:
-        """A hint of the live channel."""
-        for subscription in tuple(self._open):
-            if "media_gone" in message:
-                subscription.gone(str(message["media_gone"]))
-            elif "subscriber" in message:
-                what, reason = str(message.get("what")), str(message.get("reason", ""))
-                subscription.reported(str(message["subscriber"]), what, reason)
-            elif "moves" in message:
-                subscription.moves({str(id) for _, id in message["moves"]})
-            elif "conference" in message:
-                subscription.conference(str(message["conference"]))
 
 
 def _source(track: wire.WantedTrack) -> tuple[str | None, str | None, str | None]:

@@ -96,9 +96,9 @@ def kind_of(text: str, *, has_children: bool | None = None) -> Kind:
     ``has_children`` is the catalog's Parental where it was said; devices say it wrongly, so it only decides where the
     type code does not (an eighteen-digit identifier has none that can be trusted).
     """
-    if text.isdigit() and len(text) in _CIVIL:
+    if text.isascii() and text.isdigit() and len(text) in _CIVIL:
         return Kind.CIVIL_CODE
-    if len(text) != 20 or not text.isdigit():
+    if len(text) != 20 or not (text.isascii() and text.isdigit()):
         return Kind.DEVICE if has_children else Kind.CHANNEL
     code = int(text[10:13])
     if code in _KINDS:

@@ -107,7 +107,7 @@ class PresetItem:
     @property
     def number(self) -> int | None:
         """1 to 255; None: a number that no command can call."""
-        return int(self.id) if self.id.isdigit() and 1 <= int(self.id) <= 255 else None
+        return int(self.id) if self.id.isascii() and self.id.isdigit() and 1 <= int(self.id) <= 255 else None
 
 
 @dataclass(frozen=True, kw_only=True)

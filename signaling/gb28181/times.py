@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
 
+LAST_S: Final = 253_402_200_000  # 9999: what is read can be written in every zone; nothing was filmed before 1970
 CHINA: Final = timezone(timedelta(hours=8))
 _TIME: Final = re.compile(
     r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})[T ]+(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?\s*(Z|[+-]\d{2}:?\d{2})?"
@@ -29,9 +30,10 @@ def parse_time(text: str) -> int | None:
         elif zone:
             minutes = int(zone[1:3]) * 60 + int(zone[-2:])
             offset = timezone(timedelta(minutes=minutes if zone[0] == "+" else -minutes))
-        return int(datetime(year, month, day, hour, minute, min(second, 59), tzinfo=offset).timestamp())
+        found_s = int(datetime(year, month, day, hour, minute, min(second, 59), tzinfo=offset).timestamp())
     except (ValueError, OverflowError):
         return None
+    return found_s if 0 <= found_s <= LAST_S else None
 
 
 def format_date(ms: int) -> str:

@@ -200,9 +200,12 @@ class Call:
             if done is not None:
                 done(result)
 
-        self.agent.exchange(
-            self.dialog.request("BYE", headers=headers), self.flow, outcome, credentials=self.credentials
-        )
+        try:
+            self.agent.exchange(
+                self.dialog.request("BYE", headers=headers), self.flow, outcome, credentials=self.credentials
+            )
+        except SipError:  # no room for it, or their Contact cannot be written: over all the same
+            outcome("transport")
 
     def reinvite(self, done: Done, *, body: bytes, content_type: str = "application/sdp") -> None:
         """Change or refresh the session (§14.1); the ACK is sent, and ``body`` follows the answer."""

@@ -195,6 +195,21 @@ class ServerTransaction:
         self.send(response)
         return response
 
+    def refuse(self, status: int, reason: str | None = None) -> None:
+        """A failure that is sent once and forgotten, as by an element without state (RFC 3261 §8.2.7, §16.11).
+
+        For strangers: who lies about where he is must not have us repeat a refusal eleven times to somebody else.
+        """
+        response = respond(self.request, status, reason, tag=self.tag)
+        if self._layer.agent:
+            response.headers.default("User-Agent", self._layer.agent)
+        step(self.table, self.state, In.SEND_FINAL)  # raises after a final answer
+        self._layer.counters[f"responses_{status // 100}xx"] += 1
+        self._layer.send(self.flow, response.encode())
+        self._stop()
+        self.state = State.TERMINATED
+        self._layer.forget_server(self)
+
     def send(self, response: Response) -> None:
         """Send a response made elsewhere. Raises IllegalMove after a final answer."""
         if self._layer.agent:
@@ -205,6 +220,13 @@ class ServerTransaction:
         self._last = response.encode()
         self._layer.counters[f"responses_{kind}xx"] += 1
         self.happen(what)
+        if kind > 1 and len(self.request.body) > MAX_HELD and self.state is not State.TERMINATED:
+            self._layer.timers.at(self._layer.now(), self._let_go)
+
+    def _let_go(self) -> None:
+        """It waits for repetitions only: half a minute of everybody's bodies would be the memory of the machine."""
+        held = self.request
+        self.request = Request(method=held.method, uri=held.uri, headers=held.headers)
 
     def happen(self, what: In) -> None:
         """One step of the machine."""
@@ -226,7 +248,7 @@ class ServerTransaction:
                 case Do.WAIT:
                     self._set(In.FORGET, clocks.limit)
                 case Do.WAIT_UNRELIABLE:
-                    wait = clocks.t4 if self.table is INVITE_SERVER else clocks.limit
+                    wait = clocks.t4 if self.table is INVITE_SERVER or self._layer.crowded else clocks.limit
                     self._set(In.FORGET, wait if udp else 0.0)
                 case Do.TIMED_OUT | Do.BROKEN:
                     if self.on_failure is not None:
@@ -282,7 +304,8 @@ def server_key(request: Request, method: str) -> tuple[str, ...]:
     return ("2543", top, method, request.uri, request.from_.tag or "", request.call_id, str(request.cseq.number))
 
 
-MAX_TRANSACTIONS: Final = 65_536
+MAX_TRANSACTIONS: Final = 65_536  # of theirs; ours have as many, so that no flood takes our own voice away
+MAX_HELD: Final = 2_048  # bytes of a body that is kept while a transaction waits for repetitions
 
 
 class Transactions:
@@ -314,6 +337,11 @@ class Transactions:
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many of theirs are open that answers are kept for a shorter time than the RFC asks."""
+        return 4 * len(self._servers) > self._limit
+
     def tick(self) -> None:
         """Run the timers that are due."""
         for call in self.timers.due(self.now()):
@@ -325,7 +353,7 @@ class Transactions:
         self, request: Request, flow: Flow, on_response: Callable[[Response], None], on_failure: Callable[[Why], None]
     ) -> ClientTransaction:
         """Start a transaction for a request that has its Via. Raises SipError (malformed, or too many)."""
-        if len(self) >= self._limit:
+        if len(self._clients) >= self._limit:
             raise SipError("too many transactions", status=503)
         made = ClientTransaction(self, request, flow, on_response, on_failure)
         self._clients[made.key] = made
@@ -376,7 +404,7 @@ class Transactions:
         if method == "CANCEL":
             self._cancel(request, flow)
             return
-        if len(self) >= self._limit:
+        if len(self._servers) >= self._limit:
             self.counters["refused_full"] += 1
             self.send(flow, respond(request, 503, tag=self.tag(request), headers=[("Retry-After", "5")]).encode())
             return
@@ -390,7 +418,7 @@ class Transactions:
         invite = self._servers.get(server_key(request, "INVITE"))
         tag = self.tag(request) if invite is None else invite.tag
         key = server_key(request, "CANCEL")
-        if len(self) >= self._limit:
+        if len(self._servers) >= self._limit:
             self.counters["refused_full"] += 1
             return
         made = self._servers[key] = ServerTransaction(self, request, flow, key, tag)

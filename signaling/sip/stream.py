@@ -62,13 +62,14 @@ class Framer:
         return message
 
     def _skip_breaks(self) -> None:
-        buffer, at = self._buffer, 0
-        while at < len(buffer) and buffer[at] in b"\r\n":
-            if buffer[at] == 0x0A:
-                self._breaks += 1
-                if self._breaks % 2 == 0:
-                    self.pings += 1
-            at += 1
+        buffer = self._buffer
+        if buffer and buffer[0] not in b"\r\n":
+            self._breaks = 0
+            return
+        at = len(buffer) - len(buffer.lstrip(b"\r\n"))
+        breaks = self._breaks % 2 + buffer.count(b"\n", 0, at)
+        self.pings += breaks // 2
+        self._breaks = breaks % 2
         if at < len(buffer):
             self._breaks = 0
         if at:

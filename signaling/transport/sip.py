@@ -36,11 +36,12 @@
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
@@ -57,6 +58,7 @@ from signaling.transport.sip_handles import (
     CallRefused,
     Handler,
     Notifier,
+    SipBusy,
     SipFailure,
     SipTimeout,
     Subscription,
@@ -69,7 +71,8 @@ from signaling.transport.sip_udp import UdpPort
 
 __all__ = [
     "Call", "CallRefused", "Credentials", "Flow", "NodeConfig", "Notifier", "Request", "Response", "ServerTransaction",
-    "SipFailure", "SipNode", "SipTimeout", "StackConfig", "Subscription", "TcpLimits", "TransportGone", "masked",
+    "SipBusy", "SipFailure", "SipNode", "SipTimeout", "StackConfig", "Subscription", "TcpLimits", "TransportGone",
+    "masked",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -323,12 +326,13 @@ class SipNode:
     async def request(
         self, request: Request, flow: Flow, *, credentials: Credentials | None = None, timeout: float | None = None
     ) -> Response:
-        """The final response to a request, whatever its status. Raises SipTimeout, TransportGone, SipError."""
+        """The final response to a request, whatever its status. Raises SipTimeout, TransportGone, SipBusy, SipError."""
         flow = await self._reach(flow)
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        conversation = self.stack.exchange(
-            request, flow, lambda outcome: settle(future, outcome), credentials=credentials, limit=timeout
-        )
+        with _bounded():
+            conversation = self.stack.exchange(
+                request, flow, lambda outcome: settle(future, outcome), credentials=credentials, limit=timeout
+            )
         self.pump()
         try:
             return response_of(await future)
@@ -344,17 +348,18 @@ class SipNode:
         on_provisional: Callable[[Response], None] | None = None,
         timeout: float = 60.0,
     ) -> "Call":
-        """A call that was answered; its ACK is out. Raises CallRefused, SipTimeout, TransportGone, SipError."""
+        """A call that was answered; its ACK is out. Raises CallRefused and other SipFailures, SipError."""
         flow = await self._reach(flow)
         future: asyncio.Future[PureCall | Outcome] = self._loop.create_future()
-        inviting = self.stack.invite(
-            request,
-            flow,
-            lambda outcome: settle(future, outcome),
-            provisional=on_provisional,
-            credentials=credentials,
-            limit=timeout,
-        )
+        with _bounded():
+            inviting = self.stack.invite(
+                request,
+                flow,
+                lambda outcome: settle(future, outcome),
+                provisional=on_provisional,
+                credentials=credentials,
+                limit=timeout,
+            )
         self.pump()
         try:
             outcome = await future
@@ -414,13 +419,14 @@ class SipNode:
     async def subscribe(
         self, request: Request, flow: Flow, on_notify: Handler, *, credentials: Credentials | None = None
     ) -> "Subscription":
-        """Subscribe and wait for the answer. Raises SipTimeout, TransportGone, CallRefused (any other answer)."""
+        """Subscribe and wait for the answer. Raises CallRefused (no 2xx) and other SipFailures."""
         flow = await self._reach(flow)
 
         def notified(transaction: ServerTransaction) -> None:
             self.handle(on_notify, transaction)
 
-        made = Subscription(self, self.stack.subscribe(request, flow, notified, credentials=credentials))
+        with _bounded():
+            made = Subscription(self, self.stack.subscribe(request, flow, notified, credentials=credentials))
         self.pump()
         await made.wait_active()
         return made
@@ -432,6 +438,17 @@ class SipNode:
         made = Notifier(self, self.stack.notifier(transaction, expires=expires, headers=headers))
         self.pump()
         return made
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """What the stack has no room for is a failure that callers know, not an error of the message."""
+    try:
+        yield
+    except SipError as error:
+        if error.status == 503:
+            raise SipBusy(str(error)) from error
+        raise
 
 
 def _never(response: Response) -> "Call":

@@ -40,6 +40,10 @@ class TransportGone(SipFailure):
     """The connection is not there, or ended."""
 
 
+class SipBusy(SipFailure):
+    """A bound of ours is reached: too many transactions, calls or subscriptions. Nothing was sent."""
+
+
 class CallRefused(SipFailure):
     """An INVITE was answered by ``response``, which is no 2xx."""
 
@@ -215,10 +219,23 @@ class Subscription(_Watched):
         await self._until(lambda: self.pure.phase is SubscriptionPhase.ENDED)
         return self.pure.why
 
-    async def stop(self) -> None:
-        """Unsubscribe, and wait until the other side said so (32 s at most)."""
+    @property
+    def flow(self) -> Flow:
+        """Where refreshes go; set it when the device moved."""
+        return self.pure.flow
+
+    @flow.setter
+    def flow(self, flow: Flow) -> None:
+        self.pure.flow = flow
+
+    def leave(self) -> None:
+        """Unsubscribe and wait for nothing."""
         self.pure.stop()
         self._node.pump()
+
+    async def stop(self) -> None:
+        """Unsubscribe, and wait until the other side said so (32 s at most)."""
+        self.leave()
         await self.wait_ended()
 
 

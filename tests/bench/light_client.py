@@ -140,7 +140,7 @@ class LightViewer:
         loop.add_reader(self._sock, self._readable)
 
     def _send(self, data: bytes) -> None:
-        with contextlib.suppress(ConnectionError):  # nobody is there any more
+        with contextlib.suppress(OSError):  # nobody is there any more, or the line is just being opened anew
             if self._over == "tcp":
                 self._sock.sendall(frame(data))
             else:

@@ -140,10 +140,10 @@ async def serving(settings: Settings, redis: RedisRig, clock: Clock, node: str) 
 
 
 @contextlib.asynccontextmanager
-async def live_hub(*, processes: int = 1, **given: Any) -> AsyncIterator[LiveRig]:
+async def live_hub(*, processes: int = 1, clock: TestClock | None = None, **given: Any) -> AsyncIterator[LiveRig]:
     """The town of ``api_rig`` served by one or more processes, with these settings."""
     folder = Path(tempfile.mkdtemp(prefix="se-"))
-    clock = TestClock()
+    clock = clock or TestClock()
     settings = Settings(data=folder, demo=True, **given)
     try:
         async with contextlib.AsyncExitStack() as stack:

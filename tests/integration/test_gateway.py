@@ -416,6 +416,7 @@ async def test_a_devices_own_end_and_the_end_of_a_file_are_told(rig: GatewayRig)
             assert f"{first['ssrc']:010d}"[0] == "1"
             await rig.call("POST", f"/calls/{first['call']}/control", 204, json={"action": "seek", "seek_s": 30})
             assert b"npt=30-" in nvr.infos[0]
+            assert json.loads(await anext(lines))["event"] == "resumed"
             status = nvr.request("MESSAGE", body=manscdp.write(m.MediaStatus(sn=1, device=CAM)))
             status.headers.set("Call-ID", first["call"])
             assert (await nvr.node.request(status, nvr.flow)).status == 200

@@ -12,7 +12,9 @@ from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 from hub.domain.clock import system_clock
 from hub.domain.errors import Conflict, Invalid, TooMany
 from hub.media.peer.server import PeerServer
+from hub.media.peer.session import Session
 from hub.media.stream import Stream
+from tests.bench.light_client import LightViewer
 from tests.integration.media_kit import feeding
 
 PATIENCE = 20.0
@@ -139,6 +141,45 @@ async def test_a_withdrawn_right_ends_every_session_of_that_person() -> None:
             while one.connectionState not in ("closed", "failed"):  # noqa: ASYNC110 - aiortc has no event to await
                 await asyncio.sleep(0.02)
             await (await second).recv()
+
+
+async def _settled(server: PeerServer, stream: Stream, viewer: LightViewer, **options: Any) -> Session:
+    """The session of a viewer whose first report has come, so that OpenSSL's part is over."""
+
+    async def post(sdp: str) -> str:
+        return (await server.whep(stream, sdp, owner="u", **options)).sdp
+
+    await viewer.join(post)
+    await viewer.seen.wait()
+    (session,) = server.sessions
+    while not session.dtls.settled:  # noqa: ASYNC110 - a report comes each second, nobody tells of it
+        await asyncio.sleep(0.02)
+    return session
+
+
+async def test_a_viewer_says_goodbye_long_after_openssl_was_given_up() -> None:
+    """RFC 5246 §7.2.1: its close_notify ends the session at once, what is forged from its address does not."""
+    async with serving() as server:
+        stream, viewer = h264(), LightViewer()
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        async with feeding(stream), asyncio.timeout(PATIENCE):
+            session = await _settled(server, stream, viewer, on_end=lambda _, why: ended.set_result(why))
+            assert not session.dtls.feed(b"\x15\xfe\xfd" + (1 << 48 | 9).to_bytes(8, "big") + b"\0\x1a" + bytes(26))
+            assert not session.dtls.feed(b"\x15\xfe\xfd" + bytes(8) + b"\0\x02\x01\0")  # plain, of epoch 0
+            assert not ended.done()
+            await viewer.close()
+            assert await ended == "closed"
+
+
+async def test_the_server_says_goodbye_long_after_openssl_was_given_up() -> None:
+    async with serving() as server:
+        stream, viewer = h264(), LightViewer()
+        async with feeding(stream), asyncio.timeout(PATIENCE):
+            session = await _settled(server, stream, viewer)
+            assert await server.end(session.id, "left")
+            while viewer._dtls.state != "closed":  # noqa: ASYNC110 - aiortc has no event to await
+                await asyncio.sleep(0.02)
+            await viewer.close()
 
 
 async def test_the_end_of_a_stream_ends_its_viewers() -> None:

@@ -1,4 +1,4 @@
-"""Fuzzing what strangers send: ``make soak SECONDS_EACH=600``. Without SOAK_SECONDS these are skipped.
+"""Fuzzing what strangers send: ``make soak``, ten minutes a target (``SECONDS_EACH=60``: shorter). Skipped without it.
 
 With atheris installed coverage leads the way, and what it finds is kept in FUZZ_CORPUS (``.fuzz`` by default).
 """

@@ -19,7 +19,7 @@ from tests.bench.relay_link import Relay
 
 SECONDS: Final = float(os.environ.get("SOAK_SECONDS", "0"))
 VIEWERS: Final = int(os.environ.get("SOAK_VIEWERS", "300"))
-JOINS: Final = int(os.environ.get("SOAK_JOINS", str(max(200, int(SECONDS * 16)))))
+JOINS: Final = int(os.environ.get("SOAK_JOINS", str(min(5_000, max(200, int(SECONDS * 16))))))
 OURS: Final = ("drops", "send_errors", "protect_failed", "internal_errors", "srtp_bad", "malformed")
 pytestmark = [
     pytest.mark.skipif(not SECONDS, reason="set SOAK_SECONDS, or use make soak"),

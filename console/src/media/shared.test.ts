@@ -86,11 +86,15 @@ function screen(width: number): Screen {
 let opened: FakeTrack[]
 let alone: { url: string; screens: Screens; player: Emitter<{ change: View }> & { stopped: boolean } }[]
 let usable: boolean
+let up: boolean
 
 function player(wish: Wish = { camera: 'cam-1' }): SharedPlayer {
   const subscriber = {
     get usable() {
       return usable
+    },
+    get up() {
+      return up
     },
     open: (what: Wish, visible: boolean) => {
       const track = new FakeTrack(what, visible)
@@ -120,6 +124,7 @@ beforeEach(() => {
   opened = []
   alone = []
   usable = true
+  up = true
   sizes.length = 0
   places.length = 0
 })
@@ -221,6 +226,18 @@ describe('a picture of the one connection', () => {
     one.stop()
     expect(alone[0]?.player.stopped).toBe(true)
     expect(one.view.phase).toBe('idle')
+  })
+
+  it('waits a moment for the line of a page that was just opened, and goes alone when it does not come', async () => {
+    up = false
+    const one = player()
+    one.start()
+    expect(opened).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(1_900)
+    expect(alone).toEqual([])
+    await vi.advanceTimersByTimeAsync(200)
+    expect(alone).toHaveLength(1)
+    one.stop()
   })
 
   it('goes alone where there is no line, or no room', () => {

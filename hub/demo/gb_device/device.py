@@ -239,15 +239,16 @@ class GbDevice:
         """Whether a request to this number is for this device."""
         return identifier == self.id or identifier in self.answers.channels
 
-    def handle(self, transaction: ServerTransaction) -> None:
-        """Whatever no call answers."""
+    def handle(self, transaction: ServerTransaction, node: SipNode | None = None) -> None:
+        """Whatever no call answers; ``node`` is where it came in when that is not the first."""
+        node = node or self._node
         match transaction.method:
             case "MESSAGE":
                 self._take_message(transaction)
             case "INVITE":
-                self._take_invite(transaction)
+                self._take_invite(transaction, node)
             case "SUBSCRIBE":
-                self.reports.subscribed(self._node, transaction)
+                self.reports.subscribed(node, transaction)
             case "OPTIONS":
                 transaction.respond(200)
             case _:
@@ -295,7 +296,7 @@ class GbDevice:
 
     # calls ----------------------------------------------------------------------------------------
 
-    def _take_invite(self, transaction: ServerTransaction) -> None:
+    def _take_invite(self, transaction: ServerTransaction, node: SipNode) -> None:
         options, request = self.options, transaction.request
         if options.has(Quirk.NO_ANSWER):
             return
@@ -318,17 +319,17 @@ class GbDevice:
             transaction.respond(101, "Dialog Establishment")
         try:
             if offer.kind == "audio" or offer.purpose == "talk":
-                self.sounds.talk(transaction, channel, offer)
+                self.sounds.talk(node, transaction, channel, offer)
             else:
-                self._stream(transaction, channel, offer)
+                self._stream(node, transaction, channel, offer)
         except OSError:
             transaction.respond(500)
         except SipError:
             self.counters["calls_refused"] += 1
 
-    def _stream(self, transaction: ServerTransaction, channel: Channel, offer: Media) -> None:
+    def _stream(self, node: SipNode, transaction: ServerTransaction, channel: Channel, offer: Media) -> None:
         stream = Stream(self.options, channel, offer, self._film, self._sound, now=self.now, wall=self.wall())
-        call = self._node.answer(transaction, body=stream.answer(channel.id))
+        call = node.answer(transaction, body=stream.answer(channel.id))
         self.streams[call.id] = stream
         self._changed.set()
         call.on_request = lambda inside: self._inside(stream, inside)

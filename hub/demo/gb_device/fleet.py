@@ -97,7 +97,8 @@ async def _made(options: DeviceOptions, film: Film, sound: bytes, stack: context
     try:
         await stack.enter_async_context(node)
         if options.has(Quirk.NAT_MOVES):
-            moved = await stack.enter_async_context(SipNode(handle, _config(options)))
+            moved = SipNode(lambda transaction: holder[0].handle(transaction, moved), _config(options))
+            await stack.enter_async_context(moved)
     except OSError as error:
         raise Unavailable("demo.gb_port", f"no port for device {options.device_id}: {error.strerror}") from None
     holder.append(GbDevice(options, node, film, sound, moved=moved))

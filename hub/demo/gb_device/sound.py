@@ -43,10 +43,10 @@ class Sounds:
         finally:
             talk.close()
 
-    def talk(self, transaction: ServerTransaction, channel: Channel, offer: Media) -> None:
+    def talk(self, node: SipNode, transaction: ServerTransaction, channel: Channel, offer: Media) -> None:
         """Talk: the platform called us (2016 9.12.1, as platforms do it)."""
         talk = talk_of(self._device.options, offer)
-        call = self._node.answer(transaction, body=answer_talk(talk, channel.id, offer))
+        call = node.answer(transaction, body=answer_talk(talk, channel.id, offer))
         if offer.direction in ("sendrecv", "recvonly") and not offer.tcp:
             sender = RtpSender(offer.ssrc or 1, 8)
             self._device.spawn(self._speak(sender, offer, call), "speak")

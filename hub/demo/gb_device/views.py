@@ -27,7 +27,7 @@ def scene_film(seconds: int = 2, size: tuple[int, int] = (640, 360), camera: int
     renderer = scenes.Renderer(CAMERAS[camera % len(CAMERAS)])
     frames = [renderer.frame(index) for index in range(seconds * FPS)]
     places = [None, *((column, row) for row in range(ROWS) for column in range(COLUMNS))]
-    return Film(tuple(_encoded((_fitted(frame, place, size) for frame in frames), size) for place in places))
+    return Film(tuple(encoded((_fitted(frame, place, size) for frame in frames), size) for place in places))
 
 
 def small_film(seconds: int = 2, size: tuple[int, int] = (192, 108)) -> Film:
@@ -38,7 +38,7 @@ def small_film(seconds: int = 2, size: tuple[int, int] = (192, 108)) -> Film:
         np.repeat(((across * 3 + index * 5) % 256).astype(np.uint8)[:, :, None], 3, axis=2)
         for index in range(seconds * FPS)
     )
-    return Film((_encoded(frames, size),))
+    return Film((encoded(frames, size),))
 
 
 def file_film(path: Path) -> Film:
@@ -62,7 +62,8 @@ def _fitted(frame: Picture, place: tuple[int, int] | None, size: tuple[int, int]
     return cut
 
 
-def _encoded(frames: Iterable[Picture], size: tuple[int, int]) -> tuple[Shot, ...]:
+def encoded(frames: Iterable[Picture], size: tuple[int, int]) -> tuple[Shot, ...]:
+    """Pictures as one loop, a key frame a second."""
     codec = av.CodecContext.create("libx264", "w")
     assert isinstance(codec, VideoCodecContext)
     codec.width, codec.height, codec.pix_fmt = *size, "yuv420p"

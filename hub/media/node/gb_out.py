@@ -107,7 +107,8 @@ class Talks:
 
     async def _carry(self, stream: Stream, config: TalkConfig, up: "asyncio.Future[None]") -> str:
         """One talk from port to BYE; why it ended."""
-        out = RtpOut(config.mode, self._gb.ports)
+        # Called for a broadcast, the device says in its INVITE how it wants the sound.
+        out = RtpOut(config.mode if config.kind == "talk" else None, self._gb.ports)
         call: OpenCall[TalkOut] | None = None
         try:
             await out.listen()
@@ -122,6 +123,7 @@ class Talks:
             )
             call = await self._gb.calls.talk(config.gateway, wish)
             out.framed = call.out.framed
+            out.settle(call.out.mode)
             await out.connect(call.out.remote_host, call.out.remote_port)
             voice = Voice(stream, out, call.out.ssrc, call.out.payload_type)
             up.set_result(None)

@@ -16,6 +16,7 @@ from hub.bus.relay_wire import LEG_OWNER, AnswerOut, OfferIn, StreamConfig
 from hub.bus.relays import Relays
 from hub.domain.clock import Clock
 from hub.domain.errors import Conflict, HubError, NotFound
+from hub.media.peer.counters import Tally
 from hub.media.peer.dial import Dialed, DialFailed, Reply, publishing
 from hub.media.peer.server import PeerServer
 from hub.media.sources.leg import PUSHED, Landing, Passing, land_leg, near_of, watch_leg
@@ -42,6 +43,7 @@ class Legs:
 
     def __init__(self, *, node: str, relays: Relays, clock: Clock, peers: PeerServer, group: asyncio.TaskGroup) -> None:
         self.pushed = 0  # sessions at other relays so far
+        self.tally = Tally()  # of the sessions that we dialled
         self._node = node
         self._relays = relays
         self._clock = clock
@@ -71,7 +73,7 @@ class Legs:
         def changed() -> None:
             self._peers.call_again(stream)
 
-        return watch_leg(stream, url, post, clock=self._clock, on_changed=changed)
+        return watch_leg(stream, url, post, clock=self._clock, on_changed=changed, tally=self.tally)
 
     def expect(self, stream: Stream) -> None:
         """Another relay is about to publish this stream: want it for a while, until its viewers come."""
@@ -148,7 +150,9 @@ class Legs:
             while not stream.ended and failures < MAX_TRIES:
                 try:
                     await ready()
-                    async with publishing(stream, post, near=near_of(base), clock=self._clock) as dialed:
+                    async with publishing(
+                        stream, post, near=near_of(base), clock=self._clock, tally=self.tally
+                    ) as dialed:
                         self.pushed, failures = self.pushed + 1, 0
                         await self._while_it_lasts(stream, dialed)
                 except (Conflict, NotFound):

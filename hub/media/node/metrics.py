@@ -12,11 +12,30 @@ from prometheus_client.registry import Collector
 
 from hub.media.node.manager import Streams
 from hub.media.node.outbox import Outbox
+from hub.media.peer.counters import TEXTS
 from hub.media.peer.server import PeerServer
 from hub.media.sources.units import Figures
 from hub.media.transcode.pool import Pool
 
 STATES: Final = ("idle", "connecting", "live", "frozen", "failed")
+SOURCE: Final = {
+    "packets": "RTP packets that cameras and legs sent",
+    "lost": "Packets that never came",
+    "late": "Packets that came after their turn, or twice",
+    "malformed": "Packets that are not what they should be",
+    "dropped": "Pictures and sounds that could not be put together, or found no room",
+}
+TRANSCODE: Final = {
+    "active": "Pictures being transcoded",
+    "sounds": "Sounds being transcoded",
+    "started": "Processes that were started for transcoding",
+    "refused": "Requests for transcoding over the limit",
+    "failed": "Transcodings that broke",
+    "frames_in": "Frames given to be transcoded",
+    "frames_out": "Frames that were made",
+    "dropped": "Frames that found no room on the way to be transcoded",
+    "keyframes": "Key frames asked of encoders",
+}
 
 
 class _Figures(Collector):
@@ -46,16 +65,30 @@ class _Figures(Collector):
         )
         yield from self._legs()
         feeds = self._streams.feeds
-        yield CounterMetricFamily("sharpeyes_relay_source_units", "Units", sum(feed.health.units for feed in feeds))
-        yield CounterMetricFamily("sharpeyes_relay_source_bytes", "Bytes", sum(feed.health.bytes for feed in feeds))
-        yield CounterMetricFamily("sharpeyes_relay_source_opened", "Connections", sum(feed.opened for feed in feeds))
+        yield CounterMetricFamily(
+            "sharpeyes_relay_source_units",
+            "Access units that sources brought",
+            sum(feed.health.units for feed in feeds),
+        )
+        yield CounterMetricFamily(
+            "sharpeyes_relay_source_bytes", "Octets that sources brought", sum(feed.health.bytes for feed in feeds)
+        )
+        yield CounterMetricFamily(
+            "sharpeyes_relay_source_opened",
+            "Connections to cameras that were opened",
+            sum(feed.opened for feed in feeds),
+        )
         totals = sum((feed.figures for feed in feeds), Figures())
         for field in fields(totals):
-            text = f"Total of {field.name}: hub.media.sources.units"
+            text = SOURCE[field.name]
             yield CounterMetricFamily(f"sharpeyes_relay_source_{field.name}", text, getattr(totals, field.name))
         yield from self._transcoding()
-        for name, value in sorted(self._peers.counters.items()):
-            yield CounterMetricFamily(f"sharpeyes_relay_peer_{name}", f"Total of {name}", value)
+        counters, dialled = self._peers.counters, self._streams.legs.tally.as_dict()
+        for name, text in sorted(TEXTS.items()):
+            yield CounterMetricFamily(f"sharpeyes_relay_peer_{name}", text, counters[name])
+            yield CounterMetricFamily(
+                f"sharpeyes_relay_leg_{name}", f"On legs dialled from here: {text}", dialled[name]
+            )
 
     def _legs(self) -> Iterator[Metric]:
         """Streams of other relays that are open here, ours that are open there, and what was lost on the way."""
@@ -73,10 +106,9 @@ class _Figures(Collector):
         cpu = figures.pop("cpu_us") / 1e6
         yield CounterMetricFamily("sharpeyes_relay_transcode_cpu_seconds", "Processor time of transcoding", cpu)
         for name in ("active", "sounds"):
-            text = "Pictures being transcoded" if name == "active" else "Sounds being transcoded"
-            yield GaugeMetricFamily(f"sharpeyes_relay_transcode_{name}", text, figures.pop(name))
+            yield GaugeMetricFamily(f"sharpeyes_relay_transcode_{name}", TRANSCODE[name], figures.pop(name))
         for name, value in figures.items():
-            yield CounterMetricFamily(f"sharpeyes_relay_transcode_{name}", f"Transcoding: total of {name}", value)
+            yield CounterMetricFamily(f"sharpeyes_relay_transcode_{name}", TRANSCODE[name], value)
 
 
 def registry(streams: Streams, peers: PeerServer, outbox: Outbox, pool: Pool) -> CollectorRegistry:

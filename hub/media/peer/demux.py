@@ -10,6 +10,7 @@ import structlog
 from hub.domain.clock import Clock
 from hub.media.peer import tcp, udp
 from hub.media.peer.counters import Counters
+from hub.media.peer.intake import PUBLISHED, VIEWED
 from hub.media.peer.publisher import Publisher
 from hub.media.peer.session import Session, State
 from hub.media.rtp.packet import WireError, parse_rtp
@@ -17,6 +18,7 @@ from signaling.ice import BINDING_REQUEST, BINDING_SUCCESS, StunError, StunMessa
 from signaling.ice_dial import IceDialing
 
 TURNS: Final = 8  # batches read in one go, so that the loop gets its turn
+LONG_US: Final = 5_000
 EARLY: Final = 512  # packets kept while the last flight of a handshake of ours is worked off
 
 log = structlog.get_logger(__name__)
@@ -69,9 +71,11 @@ class Demux:
 
     def readable(self) -> None:
         """Drain the socket. Nothing that arrives can raise out of here."""
-        now = self._clock()
+        now, began = self._clock(), time.monotonic_ns() // 1_000
         for _ in range(TURNS):
             count, self._now_us = 0, time.monotonic_ns() // 1_000
+            if self._now_us - began > LONG_US:  # costly packets: others have their turn in between
+                break
             for slot, size, path in self._inlet.receive():
                 count += 1
                 self._take(slot, size, path, now)
@@ -123,8 +127,11 @@ class Demux:
         session = self._directory.paths.get(path)
         if session is None:
             self._totals.unknown_path += 1
+        elif not session.intake.takes(now, PUBLISHED if session.publisher is not None else VIEWED):
+            self._totals.flooded += 1
         elif 20 <= head[0] <= 63:
-            session.dtls.pipe.feed(self._inlet.buffer[at : at + size])
+            if not session.dtls.feed(self._inlet.buffer[at : at + size]):
+                self._totals.dtls_dropped += 1
         elif 128 <= head[0] <= 191:
             self._media(session, slot, size, 192 <= head[1] <= 223, now)
         else:
@@ -160,7 +167,7 @@ class Demux:
         """The answer to a check of ours: only a session that dials sends any."""
         session = self._directory.paths.get(path)
         if session is None or not isinstance(session.ice, IceDialing):
-            return
+            raise StunError("transaction")
         session.ice.response(message, path, now)
         session.checked.set()
 
@@ -181,7 +188,11 @@ class Demux:
             return
         dirty, self._dirty = self._dirty, set()
         for publisher in dirty:
-            publisher.flush(now)
+            try:
+                publisher.flush(now)
+            except Exception:  # what one publisher sent must not keep the others' packets
+                self._totals.internal_errors += 1
+                log.exception("peer.publisher")
 
     def _media(self, session: Session, slot: int, size: int, control: bool, now: int) -> None:
         """SRTP or SRTCP of a known peer, decrypted where it lies."""

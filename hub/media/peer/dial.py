@@ -19,7 +19,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from hub.domain.clock import Clock
 from hub.domain.ids import new_id
 from hub.media.peer import udp
-from hub.media.peer.counters import Counters
+from hub.media.peer.counters import Counters, Tally
 from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
@@ -129,13 +129,16 @@ def terms_of(said: Said) -> Terms:
 class Dialed:
     """One such session; ``watching`` and ``publishing`` make it. ``failed`` waits for its end."""
 
-    def __init__(self, stream: Publication, said: Said, near: str, local: Credentials, clock: Clock) -> None:
+    def __init__(
+        self, stream: Publication, said: Said, near: str, local: Credentials, clock: Clock, tally: Tally | None = None
+    ) -> None:
         """``near`` is a further address to try, with the answer's port: that of the other relay's internal HTTP.
 
         Raises DialFailed.
         """
         self._clock = clock
         self.totals = Counters()
+        self._tally = tally or Tally()
         self._sock = _bind()
         fd = self._sock.fileno()
         remote = Credentials(said.ufrag, said.pwd)
@@ -168,6 +171,7 @@ class Dialed:
         """Connect and stay connected within the block. Raises DialFailed."""
         loop, session = asyncio.get_running_loop(), self.session
         live = asyncio.Event()
+        self._tally.begin(self.totals)
 
         def on_live(_: Session) -> None:
             self._attach()
@@ -189,6 +193,7 @@ class Dialed:
                 task.cancel()
             await asyncio.gather(life, waiting, ticks, return_exceptions=True)
             await self._close()
+            self._tally.end(self.totals)
 
     def _attach(self) -> None:
         """A publisher's tracks begin to flow."""
@@ -232,17 +237,23 @@ class Dialed:
 
 @contextlib.asynccontextmanager
 async def watching(
-    stream: Publication, post: Post, *, near: str, clock: Clock, on_changed: Callable[[], None] = lambda: None
+    stream: Publication,
+    post: Post,
+    *,
+    near: str,
+    clock: Clock,
+    on_changed: Callable[[], None] = lambda: None,
+    tally: Tally | None = None,
 ) -> AsyncIterator[Dialed]:
     """Watch the other relay's stream; what it sends is published on ``stream`` under its own numbers and times.
 
     ``on_changed`` is called when the codecs are others than the stream had: its viewers have to come again.
-    Raises DialFailed, and what ``post`` raises.
+    What it counts goes into ``tally``, too. Raises DialFailed, and what ``post`` raises.
     """
     clock = steady(clock)
     local, reply, said = await _agree(to_watch(), post, stream.id)
     terms = terms_of(said)
-    dialed = Dialed(stream, said, near, local, clock)
+    dialed = Dialed(stream, said, near, local, clock, tally)
     ssrc = secrets.randbelow(0xFFFFFFFE) + 1
     publisher = Publisher(stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
     dialed.session.publisher = publisher
@@ -257,7 +268,9 @@ async def watching(
 
 
 @contextlib.asynccontextmanager
-async def publishing(stream: Publication, post: Post, *, near: str, clock: Clock) -> AsyncIterator[Dialed]:
+async def publishing(
+    stream: Publication, post: Post, *, near: str, clock: Clock, tally: Tally | None = None
+) -> AsyncIterator[Dialed]:
     """Publish a stream of ours at the other relay. Raises DialFailed, and what ``post`` raises."""
     clock = steady(clock)
     tracks = list(stream.tracks.values())
@@ -272,7 +285,7 @@ async def publishing(stream: Publication, post: Post, *, near: str, clock: Clock
     ]
     if not wanted:
         raise DialFailed("the answer takes nothing of the stream")
-    dialed = Dialed(stream, said, near, local, clock)
+    dialed = Dialed(stream, said, near, local, clock, tally)
     dialed.session.wanted = wanted
     async with dialed.running():
         yield dialed

@@ -1,7 +1,9 @@
 """DTLS by aiortc over a transport of our own, and the SRTP sessions that come out of it.
 
-``RTCDtlsTransport`` wants of its transport no more than ``_recv``, ``_send`` and ``role``. ``_tx_srtp`` and
-``_rx_srtp`` are internals: ``selftest.py`` looks at start-up whether they are what this file takes them for.
+``RTCDtlsTransport`` wants of its transport no more than ``_recv``, ``_send`` and ``role``. ``_tx_srtp``,
+``_rx_srtp``, ``_ssl`` and ``_task`` are internals: ``selftest.py`` looks at start-up whether they are there.
+
+Once the other side has shown that our last flight came, all of that goes and the SRTP sessions stay.
 """
 
 import asyncio
@@ -14,6 +16,8 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsP
 from OpenSSL import SSL
 from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp_lib
+
+from hub.media.peer.dtls_alert import CIPHERS, PROTOCOL, Alerts
 
 QUEUE: Final = 64  # datagrams of a handshake that may wait
 DIGESTS: Final = ("sha-256", "sha-384", "sha-512")
@@ -36,6 +40,9 @@ class Certificate(RTCCertificate):
             self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
             self._context.set_mode(RELEASE_BUFFERS)
         return self._context
+
+
+_LENGTH: Final = srtp_ffi.new("int *")
 
 
 class DtlsFailed(Exception):
@@ -75,67 +82,141 @@ class Pipe:
         self.send(data)
 
 
+class _Scratch:
+    """One buffer for what any SRTP session copies: each brings its own, and all are of the loop's thread."""
+
+    cdata = srtp_ffi.new("char[]", 1500)
+    buffer = srtp_ffi.buffer(cdata)
+
+
 class Dtls:
-    """One DTLS association, passive unless ``active``. After ``shake`` it holds the SRTP sessions."""
+    """One DTLS association, passive unless ``active``. After ``shake`` it holds the SRTP sessions.
+
+    The first authentic packet of a client proves that our last flight has reached it: nothing will be sent again, and
+    OpenSSL's state is given up but for the close_notify, which is written in advance, and the key of theirs.
+    """
 
     def __init__(self, certificate: RTCCertificate, send: Callable[[bytes], None], *, active: bool = False) -> None:
-        self.pipe = Pipe(send)
+        self.send = send
         self.tag = 16
         self.tx: Any = None
         self.rx: Any = None
-        self._transport = RTCDtlsTransport(self.pipe, [certificate])  # type: ignore[arg-type]  # a duck, see above
-        self._theirs = "server" if active else "client"
-        self._transport._set_role("client" if active else "server")
-        self._length = srtp_ffi.new("int *")
+        self._pipe: Pipe | None = Pipe(send)
+        transport = RTCDtlsTransport(self._pipe, [certificate])  # type: ignore[arg-type]  # a duck, see above
+        self._transport: RTCDtlsTransport | None = transport
+        self._active = active
+        transport._set_role("client" if active else "server")
+        self._sender: Any = None
+        self._receiver: Any = None
+        self._alerts: Alerts | None = None
+        self._goodbye = b""
+        self._unsettled = False
+        self._closed: Callable[[], None] = lambda: None
+
+    @property
+    def settled(self) -> bool:
+        """Whether OpenSSL's part is over."""
+        return self._alerts is not None
+
+    def feed(self, data: bytes) -> bool:
+        """Take one DTLS datagram. False when it had to be dropped."""
+        if self._pipe is not None:
+            return self._pipe.feed(data)
+        if self._alerts is None or not self._alerts.ends(data):
+            return False
+        self._closed()
+        return True
 
     async def shake(self, fingerprints: Sequence[tuple[str, str]], timeout: float) -> None:
         """Do the handshake and check the other side's certificate against its description. Raises DtlsFailed."""
         prints = [RTCDtlsFingerprint(algorithm=a, value=v) for a, v in fingerprints if a in DIGESTS]
+        transport = self._transport
+        if transport is None:
+            raise DtlsFailed("the association has ended")
         try:
             async with asyncio.timeout(timeout):
-                await self._transport.start(RTCDtlsParameters(fingerprints=prints, role=self._theirs))
+                await transport.start(
+                    RTCDtlsParameters(fingerprints=prints, role="server" if self._active else "client")
+                )
         except TimeoutError as error:
             raise DtlsFailed("the handshake took too long") from error
-        if self._transport.state != "connected":
+        if transport.state != "connected":
             raise DtlsFailed("the handshake failed, or the certificate is not the one of the offer")
-        ssl = self._transport._ssl
+        ssl = transport._ssl
         profile = b"" if ssl is None else ssl.get_selected_srtp_profile()
         self.tag = 16 if b"GCM" in profile else 10
-        self.tx = self._transport._tx_srtp._srtp[0]
-        self.rx = self._transport._rx_srtp._srtp[0]
+        self._sender, self._receiver = transport._tx_srtp, transport._rx_srtp
+        for session in (self._sender, self._receiver):
+            session._cdata, session._buffer = _Scratch.cdata, _Scratch.buffer
+        self.tx, self.rx = self._sender._srtp[0], self._receiver._srtp[0]
+        self._unsettled = True
+        if self._active:  # theirs was the last flight
+            self._settle()
 
     def on_closed(self, call: Callable[[], None]) -> None:
         """Call when the other side ends the association."""
+        self._closed = call
+        if (transport := self._transport) is None:
+            return
 
         def changed() -> None:
-            if self._transport.state in ("closed", "failed"):
+            if transport.state in ("closed", "failed"):
                 call()
 
-        self._transport.on("statechange", changed)
+        transport.on("statechange", changed)
 
     def unprotect(self, slot: Any, size: int, *, control: bool) -> int:
         """Verify and decrypt in place; the plain size, or minus libsrtp's error."""
         if self.rx is None:
             return -1
-        self._length[0] = size
+        _LENGTH[0] = size
         function = srtp_lib.srtp_unprotect_rtcp if control else srtp_lib.srtp_unprotect
-        if error := function(self.rx, slot, self._length):
+        if error := function(self.rx, slot, _LENGTH):
             return -int(error)
-        return int(self._length[0])
+        if self._unsettled:
+            size = int(_LENGTH[0])
+            self._settle()
+            return size
+        return int(_LENGTH[0])
+
+    def _settle(self) -> None:
+        """Give up what only a handshake needs."""
+        self._unsettled = False
+        transport = self._transport
+        if transport is None or (ssl := transport._ssl) is None:
+            return
+        if ssl.get_protocol_version_name() != PROTOCOL or ssl.get_cipher_name() not in CIPHERS:
+            return
+        secret, theirs, ours = ssl.master_key(), ssl.client_random(), ssl.server_random()
+        if secret is None or theirs is None or ours is None:
+            return
+        self._alerts = Alerts(secret, theirs, ours, client=not self._active)
+        with contextlib.suppress(SSL.Error):  # says close_notify into its memory, and nobody reads that but us
+            ssl.shutdown()
+            self._goodbye = ssl.bio_read(1500)
+        transport.remove_all_listeners()
+        if transport._task is not None:
+            transport._task.cancel()
+        self._transport = self._pipe = None
 
     def protect_rtcp(self, packet: bytes) -> bytes:
         """SRTCP of a compound packet. Raises pylibsrtp.Error."""
-        return bytes(self._transport._tx_srtp.protect_rtcp(packet))
+        return bytes(self._sender.protect_rtcp(packet))
 
     def forget(self, *ssrcs: int) -> None:
         """Drop what libsrtp keeps of sources that will never send again on this connection."""
         for ssrc in ssrcs:
             with contextlib.suppress(pylibsrtp.Error):  # nothing was ever sent
-                self._transport._tx_srtp.remove_stream(ssrc)
+                self._sender.remove_stream(ssrc)
 
     async def stop(self) -> None:
         """Say close_notify and forget the keys."""
-        self._transport.remove_all_listeners()
-        await self._transport.stop()
-        self.pipe.close()
-        self.tx = self.rx = None
+        if (transport := self._transport) is not None:
+            transport.remove_all_listeners()
+            await transport.stop()
+        elif self._goodbye:
+            self.send(self._goodbye)
+        if self._pipe is not None:
+            self._pipe.close()
+        self._goodbye = b""
+        self.tx = self.rx = self._sender = self._receiver = None

@@ -111,16 +111,26 @@ class Ports:
         """A listening TCP socket. Raises TooMany ``gb28181.no_port``."""
         return self._bound(socket.SOCK_STREAM)
 
-    def _bound(self, kind: socket.SocketKind) -> socket.socket:
+    def both(self, take: Take) -> tuple[UdpPort, socket.socket]:
+        """UDP and a TCP listener of one number, for who learns later which it will be. Raises TooMany."""
+        for _ in range(MAX_TRIES):
+            udp = self.udp(take)
+            try:
+                return udp, self._bound(socket.SOCK_STREAM, udp.port)
+            except TooMany:
+                udp.close()
+        raise TooMany("gb28181.no_port", "every port for devices is taken")
+
+    def _bound(self, kind: socket.SocketKind, port: int = 0) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        for _ in range(min(self._last - self._first + 1, MAX_TRIES) if self._first else 1):
+        for _ in range(min(self._last - self._first + 1, MAX_TRIES) if self._first and not port else 1):
             sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
             try:
                 if kind == socket.SOCK_STREAM:  # a port whose last connection has just ended is taken again
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 else:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-                sock.bind((self._host, self._turn()))
+                sock.bind((self._host, port or self._turn()))
                 if kind == socket.SOCK_STREAM:
                     sock.listen(8)
             except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pylibsrtp
 from aiortc import rtcdtlstransport
+from OpenSSL import SSL
 from pylibsrtp import _binding
 
 AIORTC: Final = "1.16.0"
@@ -28,9 +29,12 @@ def check() -> None:
         if not hasattr(_binding.lib, name):
             raise RuntimeError(f"pylibsrtp {version('pylibsrtp')} has no {name}: {_HINT}")
     probe = transport(_Nobody(), [rtcdtlstransport.RTCCertificate.generateCertificate()])  # type: ignore[arg-type]
-    for name in ("_rx_srtp", "_tx_srtp", "_ssl", "state"):
+    for name in ("_rx_srtp", "_tx_srtp", "_ssl", "_task", "state"):
         if not hasattr(probe, name):
             raise RuntimeError(f"aiortc {version('aiortc')} has no RTCDtlsTransport.{name}: {_HINT} ({AIORTC})")
+    for name in ("master_key", "client_random", "server_random", "get_cipher_name", "get_protocol_version_name"):
+        if not callable(getattr(SSL.Connection, name, None)):
+            raise RuntimeError(f"pyOpenSSL {version('pyOpenSSL')} has no Connection.{name}: {_HINT}")
     _check_protect()
     _check_address()
 

@@ -1,16 +1,17 @@
 """One UDP socket for every viewer and publisher: WHEP out, WHIP in."""
 
 import asyncio
+import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
 
 from hub.domain.clock import Clock, system_clock
-from hub.domain.errors import Conflict, NotFound, Outdated, TooMany
+from hub.domain.errors import Conflict, Invalid, NotFound, Outdated, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
@@ -160,9 +161,10 @@ class PeerServer:
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
         """
-        offer = self._admit(offer_sdp)
-        stream = stream.rendition(negotiate.decodes(offer))
-        chosen = negotiate.for_viewer(offer, stream)
+        with self._refusing():
+            offer = self._admit(offer_sdp)
+            stream = stream.rendition(negotiate.decodes(offer))
+            chosen = negotiate.for_viewer(offer, stream)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
@@ -190,8 +192,9 @@ class PeerServer:
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
-        offer = self._admit(offer_sdp)
-        terms, tracks = negotiate.for_publisher(offer)
+        with self._refusing():
+            offer = self._admit(offer_sdp)
+            terms, tracks = negotiate.for_publisher(offer)
         if stream.ended:
             raise Conflict("stream.not_live", "this stream has ended")
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
@@ -249,7 +252,8 @@ class PeerServer:
         Raises NotFound ``session.unknown``, Conflict ``media.revision``, Invalid ``sdp.invalid``.
         """
         subscriber = self._subscriber(session_id)
-        subscriber.answer(revision, sdp)
+        with self._refusing():
+            subscriber.answer(revision, sdp)
         return subscriber.offer()
 
     def restart(self, session_id: str) -> Offered | None:
@@ -284,6 +288,15 @@ class PeerServer:
         if len(self._sessions) >= self._max_sessions or self._closing.is_set():
             self._totals.sessions_refused += 1
             raise TooMany("relay.full", "this relay serves as many sessions as it may")
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Count a description that cannot be used."""
+        try:
+            yield
+        except Invalid:
+            self._totals.sdp_refused += 1
+            raise
 
     def _admit(self, offer_sdp: str) -> Offer:
         self._need_room()
@@ -349,7 +362,8 @@ class PeerServer:
         """
         if (session := self._sessions.get(session_id)) is None or session.subscriber is not None:
             raise NotFound("session.unknown", "there is no such session")
-        ufrag = negotiate.fragment_of(fragment)
+        with self._refusing():
+            ufrag = negotiate.fragment_of(fragment)
         if not tag_matches(match, session.ice.local.ufrag):
             raise Outdated("media.outdated", "ICE has begun anew since: this is not its entity tag")
         if ufrag is None or ufrag == session.ice.remote_ufrag:

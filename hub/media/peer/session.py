@@ -15,6 +15,7 @@ from hub.domain.errors import IllegalTransition
 from hub.media.peer.counters import Counters
 from hub.media.peer.dtls import Dtls, DtlsFailed
 from hub.media.peer.fanout import Repair
+from hub.media.peer.intake import Intake
 from hub.media.peer.negotiate import Wanted
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher
@@ -117,6 +118,7 @@ class Session:
         self.label = label
         self.ice = ice
         self.dtls = dtls
+        self.intake = Intake()
         self.state = State.NEW
         self.reason = ""
         self.publisher: Publisher | None = None
@@ -406,7 +408,7 @@ class Session:
     def send_rtcp(self, plain: bytes) -> None:
         """Protect and send one compound."""
         try:
-            self.dtls.pipe.send(self.dtls.protect_rtcp(plain))
+            self.dtls.send(self.dtls.protect_rtcp(plain))
         except (pylibsrtp.Error, ValueError, AttributeError):
             self._counters.protect_failed += 1
 

@@ -11,7 +11,7 @@ from hub.media.rtp.twcc import Arrivals
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
 MAX_PACKETS: Final = 32  # of one compound packet
 MAX_TRANSPORT: Final = 4  # transport-wide feedbacks of one compound that are looked at
-MAX_LOST: Final = 512  # sequence numbers of one NACK that are looked at
+MAX_LOST: Final = 512  # sequence numbers that the NACKs of one compound may ask for
 MAX_RATE: Final = 1 << 40  # bit/s that a REMB may tell
 NTP_EPOCH_MS: Final = 2_208_988_800_000
 
@@ -84,7 +84,7 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
     Raises WireError.
     """
     found: list[Feedback] = []
-    at = count = transports = 0
+    at = count = transports = lost = 0
     while at < len(data):
         if at + 4 > len(data) or (count := count + 1) > MAX_PACKETS:
             raise WireError("RTCP packet is short, or there are too many", at)
@@ -100,7 +100,9 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
         if kind == RTPFB and b0 & 0x1F == 15:
             transports += 1
         if transports <= MAX_TRANSPORT or kind != RTPFB:
-            found += _one(kind, b0 & 0x1F, body, at)
+            items = _one(kind, b0 & 0x1F, body, at) if kind != RTPFB or lost < MAX_LOST else []
+            lost += sum(len(item.lost) for item in items if isinstance(item, Nack))
+            found += items
         at = end
     return found
 

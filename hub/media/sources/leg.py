@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from hub.domain.clock import Clock
 from hub.domain.errors import HubError, NotFound
+from hub.media.peer.counters import Tally
 from hub.media.peer.dial import Dialed, DialFailed, Post, watching
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.errors import SourceError
@@ -60,11 +61,13 @@ def _figures_of(dialed: Dialed) -> Figures:
 
 @contextlib.asynccontextmanager
 async def watch_leg(
-    stream: Stream, base: str, post: Post, *, clock: Clock, on_changed: Callable[[], None]
+    stream: Stream, base: str, post: Post, *, clock: Clock, on_changed: Callable[[], None], tally: Tally | None = None
 ) -> AsyncIterator[Passing]:
     """Watch the stream at the relay whose internal URL this is. Raises SourceError."""
     try:
-        async with watching(stream, post, near=near_of(base), clock=clock, on_changed=on_changed) as dialed:
+        async with watching(
+            stream, post, near=near_of(base), clock=clock, on_changed=on_changed, tally=tally
+        ) as dialed:
             yield Passing(stream, dialed.session.finished, lambda: _figures_of(dialed))
     except SourceError:
         raise

@@ -11,7 +11,7 @@ from typing import Final, cast
 from hub.bus.gateway_wire import MediaMode
 from hub.domain.errors import Invalid, Unavailable
 from hub.domain.source_url import refuse_address
-from hub.media.peer.ports import Ports
+from hub.media.peer.ports import Ports, UdpPort
 from signaling.gb28181.framing import frame
 
 CONNECT_S: Final = 8.0
@@ -22,9 +22,9 @@ MAX_BUFFER: Final = 2 * 2**20  # bytes that wait for a slow TCP peer
 class RtpOut:
     """One way out. ``port`` is ours, told to the other side; ``ended`` is set when a TCP connection is over."""
 
-    def __init__(self, mode: MediaMode, ports: Ports, *, framed: bool = True) -> None:
-        """Raises TooMany ``gb28181.no_port``."""
-        self.mode = mode
+    def __init__(self, mode: MediaMode | None, ports: Ports, *, framed: bool = True) -> None:
+        """``mode`` None: the other side chooses, and ``settle`` says what. Raises TooMany ``gb28181.no_port``."""
+        self.mode: MediaMode = mode or "udp"
         self.port = 0
         self.framed = framed
         self.sent = 0
@@ -34,8 +34,14 @@ class RtpOut:
         self._transport: asyncio.Transport | None = None
         self._connected = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._listener = ports.tcp() if mode == "tcp_passive" else None
-        self._udp = ports.udp(lambda data, name: None) if mode == "udp" else None
+        self._listener: socket.socket | None = None
+        self._udp: UdpPort | None = None
+        if mode is None:
+            self._udp, self._listener = ports.both(lambda data, name: None)
+        elif mode == "udp":
+            self._udp = ports.udp(lambda data, name: None)
+        elif mode == "tcp_passive":
+            self._listener = ports.tcp()
         if self._listener is not None:
             self.port = self._listener.getsockname()[1]
         elif self._udp is not None:
@@ -46,6 +52,16 @@ class RtpOut:
         if self._listener is not None:
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(lambda: _Peer(self), sock=self._listener)
+
+    def settle(self, mode: MediaMode) -> None:
+        """The other side has chosen; what it does not want is closed."""
+        self.mode = mode
+        if mode != "udp" and self._udp is not None:
+            self._udp.close()
+            self._udp = None
+        if mode != "tcp_passive" and self._listener is not None:
+            (self._server or self._listener).close()
+            self._server = self._listener = None
 
     async def connect(self, host: str, port: int) -> None:
         """Know the other side, and where it is TCP wait for it.

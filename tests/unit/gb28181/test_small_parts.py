@@ -8,6 +8,7 @@ from signaling.gb28181 import mansrtsp, ptz
 from signaling.gb28181.edition import edition_of, knows_2022
 from signaling.gb28181.errors import GbError
 from signaling.gb28181.ids import Kind, civil_parent, kind_of, make_id, parse_id
+from signaling.gb28181.items import PresetItem
 from signaling.gb28181.mansrtsp import Steer
 from signaling.gb28181.ssrc import SERIALS, SsrcAllocator, format_y, is_playback, parse_y
 from signaling.gb28181.times import format_date, format_sip_date, format_time, parse_date, parse_time
@@ -217,3 +218,14 @@ def test_quirk_11_the_edition_stands_in_a_header() -> None:
         "2022", "2016", "2011", "2011", None, None, None,
     ]  # fmt: skip
     assert [knows_2022("2022"), knows_2022("2016"), knows_2022(None)] == [True, False, False]
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "1969-12-31T00:00:00", "9999-12-31T23:59:59"])
+def test_times_that_cannot_be_written_again_are_none(text: str) -> None:
+    assert parse_time(text) is None or format_time(parse_time(text) or 0)
+
+
+def test_digits_of_other_scripts_are_no_digits() -> None:
+
+    assert PresetItem(id="²").number is None
+    assert kind_of("²" * 20) is Kind.CHANNEL

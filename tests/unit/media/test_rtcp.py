@@ -96,3 +96,12 @@ def test_a_nack_asks_for_a_bounded_number() -> None:
     (nack,) = rtcp.parse_rtcp(data)
     assert isinstance(nack, rtcp.Nack)
     assert len(nack.lost) == rtcp.MAX_LOST
+
+
+def test_many_nacks_of_one_compound_ask_for_no_more_than_one_may() -> None:
+    one = rtcp.nack(1, 7, list(range(0, 1_700, 1)))
+    items = rtcp.parse_rtcp(one * 8)
+    asked = [item for item in items if isinstance(item, rtcp.Nack)]
+    assert len(asked) == 1
+    assert len(asked[0].lost) == rtcp.MAX_LOST
+    assert rtcp.parse_rtcp(one * 8 + rtcp.pli(1, 7))[-1] == rtcp.KeyframeRequest(7)  # the rest still counts

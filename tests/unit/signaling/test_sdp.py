@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signaling.sdp import MAX_MEDIA, SdpError, parse
+from signaling.sdp import MAX_FEEDBACK, MAX_MEDIA, SdpError, parse
 
 BROWSER = """v=0
 o=- 1 2 IN IP4 127.0.0.1
@@ -95,3 +95,17 @@ def test_a_mangled_offer_is_a_description_or_an_error(data: st.DataObject) -> No
 def test_a_group_that_names_nothing_is_no_bundle() -> None:
     text = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:\r\na=group:BUNDLE 0\r\n"
     assert parse(text).bundle() == ("0",)
+
+
+def test_feedback_without_end_costs_no_more_than_a_little_of_it() -> None:
+    """128 formats under thousands of lines for all of them: each format keeps a bounded number."""
+    formats = "".join(f"a=rtpmap:{pt} H264/90000\r\na=rtcp-fb:{pt} nack\r\n" for pt in range(96, 128))
+    text = (
+        "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF " + " ".join(str(pt) for pt in range(96, 128)) + "\r\n" + formats
+        + "a=rtcp-fb:* transport-cc\r\n" * 2_000
+    )  # fmt: skip
+    (media,) = parse(text).media
+    found = media.formats()
+    assert len(found) == 32
+    assert all(format.feedback[:2] == ("nack", "transport-cc") for format in found)
+    assert max(len(format.feedback) for format in found) <= 2 * MAX_FEEDBACK

@@ -75,3 +75,20 @@ def test_a_body_that_is_too_long_is_not_waited_for() -> None:
     assert framer.feed(b"INFO sip:a@b SIP/2.0\r\nContent-Length: %d\r\n\r\n" % MAX_MESSAGE) == []
     assert framer.broken is not None
     assert framer.broken.status == 513
+
+
+def test_a_megabyte_of_line_breaks_is_counted_and_not_kept() -> None:
+    framer = Framer()
+    for _ in range(16):
+        assert framer.feed(b"\r\n" * 32_768) == []
+    assert framer.pings == 16 * 16_384
+    assert not framer.unfinished
+
+
+@pytest.mark.parametrize("cut", range(9))
+def test_keepalives_are_counted_alike_wherever_they_are_cut(cut: int) -> None:
+    framer = Framer()
+    data = b"\r\n\r\n\r\n\r\n"
+    framer.feed(data[:cut])
+    framer.feed(data[cut:])
+    assert framer.pings == 2

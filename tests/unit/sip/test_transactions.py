@@ -157,3 +157,70 @@ def test_requests_get_through_a_wire_that_loses_doubles_and_reorders(seed: int) 
     assert len(handled) == len(set(handled)) == 30  # each exactly once
     assert len(wire.a.transactions) == len(wire.b.transactions) == 0
     assert wire.b.timers.next() is None
+
+
+def asked(number: int, method: str = "OPTIONS", body: bytes = b"") -> bytes:
+    head = (
+        f"{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK{number}\r\nFrom: <sip:x@y>;tag=1\r\n"
+        f"To: <sip:a@b>\r\nCall-ID: c{number}\r\nCSeq: 1 {method}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def test_a_flood_of_theirs_leaves_us_our_own_requests() -> None:
+    wire = Wire(config=StackConfig(agent="", max_transactions=10))
+    for number in range(50):
+        wire.b.receive(asked(number), wire.to_a)
+    outcomes: list[object] = []
+    wire.b.exchange(request("OPTIONS"), wire.to_a, outcomes.append)
+    assert len(wire.b.transactions) == 11
+
+
+def test_a_stranger_who_is_refused_hears_it_once_and_nobody_remembers_him() -> None:
+    """Timer G would repeat it eleven times to whoever's address he gave (RFC 3261 §8.2.7)."""
+    wire = Wire(lambda tx: tx.refuse(403))
+    wire.b.receive(asked(1, "INVITE"), wire.to_a)
+    sent = wire.b.take()
+    wire.run(60)
+    sent += wire.b.take()
+    assert [send.data.split(b"\r\n")[0] for send in sent] == [b"SIP/2.0 403 Forbidden"]
+    assert len(wire.b.transactions) == 0
+    wire.b.receive(asked(1, "INVITE"), wire.to_a)  # he repeats it: the same again
+    assert wire.b.take()[0].data == sent[0].data
+    wire.b.receive(asked(1, "ACK"), wire.to_a)
+    assert wire.b.counters["strays"] == 1
+
+
+def test_refusing_after_an_answer_is_an_error_of_ours() -> None:
+    wire = Wire()
+    made: list[ServerTransaction] = []
+    wire.b._on_request = made.append
+    wire.b.receive(asked(1), wire.to_a)
+    made[0].respond(200)
+    with pytest.raises(IllegalMove):
+        made[0].refuse(403)
+
+
+def test_a_crowd_is_remembered_for_a_shorter_time() -> None:
+    wire = Wire(lambda tx: tx.respond(403), config=StackConfig(agent="", max_transactions=100))
+    for number in range(100):
+        wire.b.receive(asked(number), wire.to_a)
+    wire.run(6)
+    assert len(wire.b.transactions) <= 26
+    wire.run(33)
+    assert len(wire.b.transactions) == 0
+
+
+def test_bodies_are_not_kept_with_the_answers() -> None:
+    made: list[ServerTransaction] = []
+
+    def answer(tx: ServerTransaction) -> None:
+        tx.respond(200)
+        made.append(tx)
+        assert len(tx.request.body) == 60_000  # whoever answered may still read it now
+
+    wire = Wire(answer)
+    wire.b.receive(asked(1, "MESSAGE", b"x" * 60_000), wire.to_a)
+    wire.run(1)
+    assert len(wire.b.transactions) == 1
+    assert made[0].request.body == b""

@@ -101,6 +101,7 @@ class GbSource:
         self._beat: asyncio.TimerHandle | None = None
         self._past = Figures()
         self._flowing = False
+        self._paused = False  # by wish: silence is no failure
         self._finished = False  # a recording came to its end: nothing more, and no failure
         self._began = self._asked_at = 0.0
         self._loop = asyncio.get_running_loop()
@@ -249,9 +250,16 @@ class GbSource:
                 if event.event == "file_end" and not self._address.live:
                     self._finished = True
                     self._facts["end"] = "file"
+                elif event.event in ("paused", "resumed"):
+                    self._pause(event.event == "paused")
                 elif event.event == "ended" and not self._finished:
                     id = event.reason if event.reason.startswith(REASONS) else "source.lost"
                     self._queue.fail(SourceError(id, f"the call ended: {event.reason or 'the device said goodbye'}"))
+
+    def _pause(self, on: bool) -> None:
+        self._paused = on
+        if self._link is not None:
+            self._link.heard_at = self._loop.time()
 
     async def _ask(self, call: str) -> None:
         with contextlib.suppress(HubError):
@@ -279,7 +287,7 @@ class GbSource:
         if undecodable is not None and not self._flowing:
             id = "gb28181.svac" if undecodable == "SVAC" else "source.unsupported_codec"
             self._queue.fail(SourceError(id, undecodable))
-        elif self._finished:
+        elif self._finished or self._paused:
             return
         elif now - link.heard_at >= self._read_s:
             self._queue.fail(SourceError("source.lost", f"no packet for {self._read_s:g} s"))
