@@ -1337,7 +1337,9 @@ export interface paths {
         head?: never;
         /**
          * Patch Media
-         * @description Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3). 404 `media.session_unknown`.
+         * @description Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3).
+         *
+         *     404 `media.session_unknown`, 412 `media.outdated`, 428 `media.no_condition`.
          */
         patch: operations["patch_media"];
         trace?: never;
@@ -5725,7 +5727,10 @@ export interface operations {
     patch_media: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag, or * to begin anew */
+                "If-Match"?: string | null;
+            };
             path: {
                 session: string;
             };
@@ -5796,7 +5801,10 @@ export interface operations {
     patch_publishing: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag, or * to begin anew */
+                "If-Match"?: string | null;
+            };
             path: {
                 session: string;
             };
