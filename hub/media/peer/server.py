@@ -11,7 +11,7 @@ from typing import Final, Self
 import structlog
 
 from hub.domain.clock import Clock, system_clock
-from hub.domain.errors import Conflict, Invalid, NotFound, TooMany
+from hub.domain.errors import Conflict, Invalid, NotFound, Outdated, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
@@ -26,10 +26,11 @@ from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from signaling.ice import Credentials, IceLite
-from signaling.whip import Local, Offer, write_answer, write_fragment
+from signaling.whip import ANY_TAG, Local, Offer, tag_matches, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
 
 TICK_S: Final = 0.05
+CALM_TICK_S: Final = 0.25  # while nobody publishes, probes or shakes hands: waking up costs more than looking
 GOODBYE_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class PeerServer:
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
         self._closing = asyncio.Event()
+        self._came = asyncio.Event()  # a session began
         self._runner: asyncio.Task[None] | None = None
 
     @classmethod
@@ -275,6 +277,10 @@ class PeerServer:
         """State by stream of a subscriber. Raises NotFound ``session.unknown``."""
         return self._subscriber(session_id).states()
 
+    def track_layers(self, session_id: str) -> dict[str, tuple[int, int]]:
+        """Which layer of how many a subscriber gets, by stream. Raises NotFound ``session.unknown``."""
+        return self._subscriber(session_id).layers()
+
     def _subscriber(self, session_id: str) -> Subscriber:
         session = self._sessions.get(session_id)
         if session is None or session.subscriber is None:
@@ -354,15 +360,19 @@ class PeerServer:
         session.mid = next((s.mid for s in offer.sections if s.index in tracks), "")
         return Answer(write_answer(offer, self._local(session), tracks), session.id)
 
-    def patch(self, session_id: str, fragment: str) -> str:
+    def patch(self, session_id: str, fragment: str, *, match: str = ANY_TAG) -> str:
         """Take a trickled fragment (RFC 8840): our fragment when it restarts ICE, empty when there is nothing to say.
 
-        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``.
+        ``match`` names the ICE session that is meant, as If-Match does: what was gathered before a restart must not
+        end up in what came after it, or begin ICE once more (RFC 9725 §4.3.1).
+        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``, Outdated ``media.outdated``.
         """
         if (session := self._sessions.get(session_id)) is None or session.subscriber is not None:
             raise NotFound("session.unknown", "there is no such session")
         with self._refusing():
             ufrag = negotiate.fragment_of(fragment)
+        if not tag_matches(match, session.ice.local.ufrag):
+            raise Outdated("media.outdated", "ICE has begun anew since: this is not its entity tag")
         if ufrag is None or ufrag == session.ice.remote_ufrag:
             return ""
         session.ice.restart(ufrag)
@@ -371,6 +381,7 @@ class PeerServer:
 
     def _start(self, session: Session) -> None:
         self._totals.sessions_opened += 1
+        self._came.set()
         if session.stream is not None:
             self._directory.add(session)
 
@@ -514,6 +525,7 @@ class PeerServer:
     async def close(self) -> None:
         """End everything and give the port back. May be called twice."""
         self._closing.set()
+        self._came.set()
         for session in self._sessions.values():
             session.finish("relay.closing")
         if self._runner is not None:
@@ -536,17 +548,30 @@ class PeerServer:
 
     async def _tick(self) -> None:
         """Reports, NACKs and consent, until the server closes."""
+        busy = True
         while not self._closing.is_set():
-            await asyncio.sleep(TICK_S)
-            now = self._clock()
+            await self._pause(busy)
+            now, busy = self._clock(), False
             for session in tuple(self._sessions.values()):
                 try:
-                    session.tick(now)
+                    busy = session.tick(now) or busy
+                    if session.subscriber is not None:
+                        session.subscriber.tick(now)
                 except Exception:
                     self._totals.internal_errors += 1
                     log.exception("peer.tick", session=session.id)
                 if session.state is State.LIVE and now - session.ice.heard_at > self._consent_ms:
                     session.finish("consent.lost")
+
+    async def _pause(self, busy: bool) -> None:
+        """Until the next tick; somebody who comes does not wait for a calm one."""
+        if busy:
+            await asyncio.sleep(TICK_S)
+            return
+        self._came.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CALM_TICK_S):
+                await self._came.wait()
 
     def _send(self, session: Session, data: bytes) -> None:
         path = session.ice.selected
