@@ -64,7 +64,7 @@ class Inbox:
         if device is None and tx.call is None and (len(request.body) > MAX_BEAT or b"Keepalive" not in request.body):
             self._strange(tx, sender)
             return None
-        config = self._devices.config(device or "")
+        config = None if device is None else self._devices.config(device)
         try:
             message = manscdp.parse(request.body, config.charset if config else "auto")
         except GbError as error:

@@ -263,6 +263,13 @@ async def test_a_body_of_a_stranger_is_not_even_parsed(rig: GatewayRig) -> None:
         assert (await stranger.node.request(request, stranger.flow)).status == 403  # not 400
 
 
+async def test_a_keepalive_of_nobody_is_refused_where_unlisted_devices_may_come_too(rig: GatewayRig) -> None:
+    await rig.configure(password="of-the-domain")
+    async with elsewhere(rig, "nobody") as stranger:
+        assert (await stranger.send(m.Keepalive(sn=1, device="?" * 40))).status == 403
+        await asyncio.gather(*(stranger.send(m.Keepalive(sn=n, device=NVR)) for n in range(20)))
+
+
 async def test_a_device_that_comes_back_leaves_no_subscription_of_ours_behind(rig: GatewayRig) -> None:
     subscribed: list[ServerTransaction] = []
 
