@@ -74,7 +74,8 @@ class Drains:
         if now - self._told.get(node.id, -TOLD_EVERY_MS) >= TOLD_EVERY_MS:
             self._told[node.id] = now
             await self._media.move_off(node.id, "drain")
-        left = Counter(noted.stream for noted in await self._media.sessions_at(node.id))
+        there = await self._media.sessions_at(node.id)
+        left = Counter(stream for noted in there for stream in noted.streams or (noted.stream,))
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(state: StreamState) -> None:

@@ -7,7 +7,7 @@ signing out of one browser leaves the others alone.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -60,6 +60,7 @@ class Noted(BaseModel):
     publishes: bool
     keys: tuple[str, ...]
     subscriber: bool = False  # many streams: what one key grants may go while the rest stays
+    streams: tuple[str, ...] = ()  # a subscriber's
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +256,24 @@ class Media:
         return Answered(out.session, out.sdp, tuple(ice_servers(self._ctx, who.actor).links()))
 
     async def note_subscriber(
-        self, who: SignedInAs, node: NodeInfo, session: str, before: frozenset[str], now: frozenset[str]
+        self,
+        who: SignedInAs,
+        node: NodeInfo,
+        session: str,
+        before: frozenset[str],
+        now: frozenset[str],
+        streams: Iterable[str] = (),
     ) -> None:
-        """Note what a subscriber's tracks hang on now. Raises Unavailable (``bus.lost``), Unauthenticated."""
+        """Note what a subscriber's tracks hang on now, and what they are of.
+
+        Raises Unavailable (``bus.lost``), Unauthenticated.
+        """
         owner = owner_key(who.session)
         self._owners.add(owner)
         keys = (owner, node.id, *sorted(now))
         noted = Noted(
-            node=node.id, url=node.url, owner=owner, stream="", publishes=False, keys=keys, subscriber=True
+            node=node.id, url=node.url, owner=owner, stream="", publishes=False, keys=keys, subscriber=True,
+            streams=tuple(streams),
         )  # fmt: skip
         try:
             async with self._redis.pipeline(transaction=True) as pipe:

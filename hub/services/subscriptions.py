@@ -6,7 +6,7 @@ last, so that a relay that is slow keeps nobody's socket waiting.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ class _Connection:
     brought: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)  # it said that it knows nothing of them
     keys: frozenset[str] = frozenset()  # what is noted of it
+    streams: frozenset[str] = frozenset()
     adopted: bool = False  # an offer that is out may have been lost with the socket of before
 
 
@@ -76,7 +77,8 @@ class Subscription:
         for key in [key for key, (state, _) in self._refused.items() if state != "live"]:
             self._refused.pop(key)  # asked for again: looked at again
         self._wanted, self._h265 = wanted, message.h265
-        self._anew = self._anew or message.anew
+        # A page that wants nothing lets its connection go: what it wants next comes by another one.
+        self._anew = self._anew or message.anew or not message.tracks
         self._adopt = message.session
         self._again()
 
@@ -240,10 +242,10 @@ class Subscription:
         await self._bring(streams)
         if (connection := self._connection) is None:
             return True  # nothing can be had now
-        wishes = [
-            self._wish(stream, keys) for stream, keys in streams.items() if stream in connection.brought
-        ]  # fmt: skip
         await self._note(connection)
+        wishes = [  # the page may have changed its mind meanwhile
+            self._wish(stream, keys) for stream, keys in self._streams().items() if stream in connection.brought
+        ]
         wishes_of = TracksIn(tracks=wishes, again=connection.adopted, h265=self._h265)
         out = await self._media.relays.wish(connection.node.url, connection.session, wishes_of)
         connection.adopted = False
@@ -267,8 +269,11 @@ class Subscription:
             connection = self._connection
             if connection is not None and stream in connection.brought:
                 continue
+            granted = next((self._granted[key] for key in keys if key in self._granted), None)
+            if granted is None:
+                continue  # not wanted any more since this began
             try:
-                node = await self._place(self._granted[keys[0]], connection)
+                node = await self._place(granted, connection)
             except (NotFound, Conflict) as error:  # it went since it was granted, or nobody publishes yet
                 self._refuse(keys, "conference.not_publishing" if error.id == "stream.unknown" else error.id)
                 continue
@@ -306,11 +311,14 @@ class Subscription:
     async def _note(self, connection: _Connection) -> None:
         """What the connection hangs on, so that whoever withdraws a right finds it. Before the relay sends."""
         keys = frozenset(key for name, granted in self._granted.items() if name in self._wanted for key in granted.keys)
-        if keys != connection.keys or not connection.keys:
-            await self._media.note_subscriber(self._who(), connection.node, connection.session, connection.keys, keys)
-            connection.keys = keys
+        streams = frozenset(self._streams())
+        if (keys, streams) != (connection.keys, connection.streams) or not connection.keys:
+            await self._media.note_subscriber(
+                self._who(), connection.node, connection.session, connection.keys, keys, streams
+            )
+            connection.keys, connection.streams = keys, streams
 
-    def _wish(self, stream: str, keys: Iterable[str]) -> TrackWish:
+    def _wish(self, stream: str, keys: Sequence[str]) -> TrackWish:
         tracks = [self._wanted[key] for key in keys]
         seen = [track for track in tracks if track.visible] or tracks
         width = None if any(track.width is None for track in seen) else max(track.width or 0 for track in seen)

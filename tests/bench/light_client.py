@@ -134,13 +134,16 @@ class LightViewer:
         family = socket.AF_INET6 if ":" in self._peer[0] else socket.AF_INET
         kind = socket.SOCK_STREAM if self._over == "tcp" else socket.SOCK_DGRAM
         self._sock.close()
-        self._sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        await loop.sock_connect(self._sock, self._peer)
-        loop.add_reader(self._sock, self._readable)
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        await loop.sock_connect(sock, self._peer)
+        self._sock = sock
+        if self._answered.is_set():  # a line on which a report comes first is hung up
+            self._send(binding_request(self._key[1], self._key[0]))
+        loop.add_reader(sock, self._readable)
 
     def _send(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # nobody is there any more, or the line is just being opened anew
+        with contextlib.suppress(OSError):  # nobody is there any more, or not yet
             if self._over == "tcp":
                 self._sock.sendall(frame(data))
             else:

@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from hub.bus.relay_wire import StreamConfig
 from hub.domain.clock import system_clock
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
+from hub.media.peer.fanout import Shape, Target
 from hub.media.peer.server import PeerServer
-from hub.media.rtp.track import HISTORY
+from hub.media.rtp.track import HISTORY, Packet
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.opening import open_source
 from hub.media.stream import Stream
@@ -34,12 +36,45 @@ def film() -> tuple[tuple[bytes, bool], ...]:
     return encoded(4, 2 * FPS, 1_280, 720, 2_000_000)
 
 
-async def play(stream: Stream, published: deque[tuple[int, int]]) -> None:
+def waited_ns() -> int:
+    """How long this thread was ready to run and had no core, ns since it began (sched-stats.rst)."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+
+
+class Watch:
+    """The relay's own share of a frame's delay: until its last packet was handed to the kernel for the last viewer,
+    in ms, and how much of that it was kept from running."""
+
+    def __init__(self, peers: PeerServer) -> None:
+        self.frames: list[tuple[float, float]] = []
+        self.began = (0, 0)
+        self._fanout, self._live = peers._fanout, peers._fanout.live
+        self._fanout.live = self._watched  # type: ignore[method-assign]
+
+    def begin(self) -> None:
+        """A frame is about to be published."""
+        self.began = (time.monotonic_ns(), waited_ns())
+
+    def end(self) -> list[tuple[float, float]]:
+        """What was seen; from now on nothing is."""
+        self._fanout.live = self._live  # type: ignore[method-assign]
+        return self.frames
+
+    def _watched(self, groups: Mapping[Shape, Sequence[Target]], packets: Sequence[Packet]) -> None:
+        self._live(groups, packets)
+        if packets[-1].marker:
+            at, waited = self.began
+            self.frames.append(((time.monotonic_ns() - at) / 1e6, (waited_ns() - waited) / 1e6))
+
+
+async def play(stream: Stream, published: deque[tuple[int, int]], watches: Sequence[Watch]) -> None:
     """Publish the film in real time, for ever; notes timestamp and real time (ns) of each frame."""
     made, began, i = film(), time.monotonic() + secrets.randbelow(40) / 1_000, 0
     while True:
         data, key = made[i % len(made)]
         now = time.time_ns()
+        for watch in watches:
+            watch.begin()
         stream.publish(AccessUnit("video", "h264", data, i * 90_000 // FPS, key, system_clock()))
         published.append((stream.tracks["video"].timestamp, now))
         i += 1
@@ -63,6 +98,7 @@ class Bench:
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._published: dict[str, deque[tuple[int, int]]] = {}
+        self._watches: list[Watch] = []
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do one command."""
@@ -71,10 +107,15 @@ class Bench:
                 name = request["stream"]
                 stream = self._streams[name] = Stream(name, clock=system_clock, expects=("h264",))
                 published = self._published[name] = deque(maxlen=2_000)
-                self._tasks[name] = self._group.create_task(play(stream, published))
+                self._tasks[name] = self._group.create_task(play(stream, published, self._watches))
                 return {}
             case "published":
                 return {"frames": list(self._published[request["stream"]])}
+            case "watch":
+                self._watches[:] = [Watch(self._peers)]
+                return {}
+            case "watched":
+                return {"frames": self._watches.pop().end()}
             case "fill":  # the history, so that it grows no more
                 stream, i = self._streams[request["stream"]], 0
                 while stream.tracks["video"].head < HISTORY:

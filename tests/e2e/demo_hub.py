@@ -85,8 +85,11 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
+OFFSETS: Final = (0, 1, 2, 3, 11)  # what one demo hub takes, and the media of a second relay
+
+
 def free_ports() -> int:
-    """A port so that it and the next three are free for TCP and UDP now."""
+    """A port so that it and those that a demo hub takes beside it are free for TCP and UDP now."""
     for _ in range(50):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -95,7 +98,7 @@ def free_ports() -> int:
             continue
         with ExitStack() as held:
             try:
-                for offset in range(4):
+                for offset in OFFSETS:
                     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                         held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port + offset))
             except OSError:

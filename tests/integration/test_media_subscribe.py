@@ -140,6 +140,33 @@ async def _counted(rig: Rig, kind: str, count: int) -> bool:
     return [found for found, _ in await rig.hub.log()].count(kind) == count
 
 
+async def test_a_page_that_let_its_connection_go_gets_another_one_with_its_next_wish(rig: Rig) -> None:
+    await rig.relay()
+    gate = await rig.camera("gate")
+    async with page(rig, "commander") as p:
+        await p.want(wire.WantedTrack(key="a", camera=gate))
+        await p.flows("a")
+        first = p.session
+        await p.want()  # as a browser does between two of its pages: the connection is closed on its side
+        await p.want(wire.WantedTrack(key="b", camera=gate))
+        await until(lambda: p.session != first, seconds=PATIENCE)
+        await p.flows("b")
+
+
+async def test_a_page_may_change_its_mind_while_its_wish_is_brought_about(rig: Rig) -> None:
+    await rig.relay()
+    cameras = [await rig.camera("gate") for _ in range(4)]
+    async with page(rig, "commander") as p:
+        tracks = [wire.WantedTrack(key=str(n), camera=camera) for n, camera in enumerate(cameras)]
+        for n in range(12):
+            await p.want(*tracks[n % 4 :])
+            await asyncio.sleep(0.004 * n)
+        await p.want(tracks[0])
+        await p.said("0", "live")
+        await p.flows("0")
+        assert p.failed == []
+
+
 async def test_what_is_out_of_reach_is_refused_by_name_and_the_rest_plays(rig: Rig) -> None:
     await rig.relay()
     mine, other = await rig.camera("gate", unit="dept-water"), await rig.camera("bridge", unit="town-a")

@@ -20,6 +20,7 @@ export interface SharedOptions {
 }
 
 const TICK = 500 // ms
+const LINE_WITHIN = 2_000 // ms for the page's line to come up; then pictures come without it
 const STEADY = 3 // readings in a row with new frames: enough where the browser shows no single frames
 const EMPTY: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
 const ALONE = new Set(['relay.elsewhere', 'sdp.no_codec', 'media.too_many_tracks', 'ws.not_understood'])
@@ -44,6 +45,7 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
   private startedAt = 0
   private ticks = 0
   private timer: ReturnType<typeof setInterval> | undefined
+  private lineTimer: ReturnType<typeof setTimeout> | undefined
   private retryTimer: ReturnType<typeof setTimeout> | undefined
   private watching: (() => void) | null = null
   private intersects = true
@@ -70,10 +72,15 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     }
     this.move('start')
     this.open()
+    if (this.options.subscriber.up) return
+    this.lineTimer = setTimeout(() => {
+      if (!this.options.subscriber.up) this.goAlone()
+    }, LINE_WITHIN)
   }
 
   stop(): void {
     document.removeEventListener('visibilitychange', this.look)
+    clearTimeout(this.lineTimer)
     clearTimeout(this.retryTimer)
     this.close()
     this.alone?.attach(null)

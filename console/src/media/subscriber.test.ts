@@ -13,6 +13,7 @@ class FakePeer {
   remote: string[] = []
   closed = false
   packets = 0
+  decoded: string[] = []
   mids: string[] = []
   onconnectionstatechange: (() => void) | null = null
   readonly transport = { state: 'connected', onstatechange: null as (() => void) | null }
@@ -38,13 +39,14 @@ class FakePeer {
     })
   }
   getReceivers(): unknown[] {
-    return [{ transport: this.transport }]
+    return [{ transport: this.transport }, ...this.receivers.values()]
   }
   getSenders(): unknown[] {
     return []
   }
   getStats(): Promise<Map<string, unknown>> {
-    return Promise.resolve(new Map([['t', { type: 'transport', packetsReceived: this.packets }]]))
+    const inbound = this.decoded.map((mid): [string, unknown] => [mid, { type: 'inbound-rtp', mid, framesDecoded: 1 }])
+    return Promise.resolve(new Map<string, unknown>([['t', { type: 'transport', packetsReceived: this.packets }], ...inbound]))
   }
   close(): void {
     this.closed = true
@@ -156,17 +158,50 @@ describe('the one connection', () => {
     expect(line.last('media.restart')).toBeUndefined()
   })
 
-  it('keeps the old connection until the new one brings packets', async () => {
-    const track = await playing()
-    line.offer('ses-2', 1, [video('0', track.key)])
+  it('changes each picture over once the new connection shows it, and only then lets the old one go', async () => {
+    const one = await playing()
+    const two = subscriber.open({ camera: 'cam-2' })
+    line.offer('ses-1', 2, [video('0', one.key), video('1', two.key)])
+    await vi.advanceTimersByTimeAsync(0)
+    const before = [one.tracks[0], two.tracks[0]]
+    line.offer('ses-2', 1, [video('0', two.key), video('1', one.key)])
     await vi.advanceTimersByTimeAsync(0)
     const [old, fresh] = FakePeer.made
-    expect(old?.closed).toBe(false)
     fresh?.connect()
     if (fresh) fresh.packets = 5
     await vi.advanceTimersByTimeAsync(500)
+    expect([one.tracks[0], two.tracks[0]]).toEqual(before)
+    fresh?.decoded.push('0')
+    await vi.advanceTimersByTimeAsync(100)
+    expect(one.tracks[0]).toBe(before[0])
+    expect(two.tracks[0]).not.toBe(before[1])
+    expect(old?.closed).toBe(false)
+    fresh?.decoded.push('1')
+    await vi.advanceTimersByTimeAsync(100)
+    expect(one.tracks[0]).not.toBe(before[0])
     expect(old?.closed).toBe(true)
     expect(fresh?.closed).toBe(false)
+  })
+
+  it('does not wait for ever for what the new connection does not bring', async () => {
+    const track = await playing()
+    const before = track.tracks[0]
+    line.offer('ses-2', 1, [video('0', track.key)])
+    await vi.advanceTimersByTimeAsync(9_000)
+    expect(track.tracks[0]).not.toBe(before)
+    expect(FakePeer.made.map((one) => one.closed)).toEqual([true, false])
+  })
+
+  it('keeps the connection that shows pictures when the next one is replaced before it shows any', async () => {
+    const track = await playing()
+    line.offer('ses-2', 1, [video('0', track.key)])
+    await vi.advanceTimersByTimeAsync(100)
+    line.offer('ses-3', 1, [video('0', track.key)])
+    await vi.advanceTimersByTimeAsync(100)
+    expect(FakePeer.made.map((one) => one.closed)).toEqual([false, true, false])
+    FakePeer.made[2]?.decoded.push('0')
+    await vi.advanceTimersByTimeAsync(100)
+    expect(FakePeer.made.map((one) => one.closed)).toEqual([true, true, false])
   })
 
   it('goes on with its connection when the line is back', async () => {

@@ -35,8 +35,10 @@ const TOGETHER = 30 // ms: changes within this time are told as one
 const LOOK_EVERY = 400 // ms
 const SILENT = 1_300 // ms without any packet although a picture should come: the path or the relay is gone
 const GIVE_UP = 4_000 // ms after that: another connection
-const HANDOVER = 3_000 // ms that a connection of before stays until the new one brings packets
+const HANDOVER = 8_000 // ms that a connection of before stays at most until the new one shows pictures
+const HAND_EVERY = 50 // ms
 const MOST = 64
+const COMING = new Set(['off', 'connecting']) // a page's tiles are there before its line
 
 /** One picture of the page's connection. `tracks` are there as soon as they are offered. */
 export class SharedTrack extends Emitter<{ change: SharedTrack }> {
@@ -78,11 +80,22 @@ export class SharedTrack extends Emitter<{ change: SharedTrack }> {
   }
 }
 
+interface Inbound {
+  type: string
+  mid?: string
+  framesDecoded?: number
+  packetsReceived?: number
+}
+
 interface Connection {
   pc: RTCPeerConnection
   session: string
   connectedAt: number | null
+  offered: readonly OfferedTrack[]
+  handed: boolean // somebody shows a picture of it
 }
+
+type OfferedTrack = MessageOf<'media.offer'>['tracks'][number]
 
 export class Subscriber {
   private readonly wanted = new Map<string, SharedTrack>()
@@ -120,9 +133,13 @@ export class Subscriber {
     line.on('ready', () => { this.tell() })
   }
 
-  /** Whether one more picture fits, over a line that is up. */
+  /** Whether one more picture fits, over a line that is up or about to be. */
   get usable(): boolean {
-    return this.options.line.state() === 'open' && this.wanted.size < MOST
+    return (this.up || COMING.has(this.options.line.state())) && this.wanted.size < MOST
+  }
+
+  get up(): boolean {
+    return this.options.line.state() === 'open'
   }
 
   open(wish: Wish, visible = true): SharedTrack {
@@ -146,7 +163,8 @@ export class Subscriber {
 
   async statsOf(track: SharedTrack): Promise<RTCStatsReport | null> {
     const video = track.tracks.find((one) => one.kind === 'video')
-    return video && this.now ? this.now.pc.getStats(video) : null
+    const owner = [this.now, this.before].find((one) => one?.pc.getReceivers().some((receiver) => receiver.track === video))
+    return video && owner ? owner.pc.getStats(video) : null
   }
 
   private tell(anew = false): void {
@@ -172,29 +190,65 @@ export class Subscriber {
     await pc.setLocalDescription()
     if (this.now !== connection) return
     this.options.line.send({ type: 'media.answer', session: offer.session, revision: offer.revision, sdp: pc.localDescription?.sdp ?? '' })
-    this.hand(pc, offer.tracks)
+    connection.offered = offer.tracks
+    if (!this.before) this.hand(connection)
+    else if (fresh) void this.handOver(connection)
     whenTransportEnds(pc, () => {
       if (this.now === connection) this.anewLater()
     })
   }
 
-  /** Give every wanted picture the tracks of its sections. */
-  private hand(pc: RTCPeerConnection, offered: readonly { mid: string; key: string }[]): void {
-    const byMid = new Map(pc.getTransceivers().map((one) => [one.mid, one.receiver.track]))
+  /** Give wanted pictures the tracks of their sections: every one, or those that this says are to be shown. */
+  private hand(connection: Connection, shown?: (mids: readonly string[]) => boolean): void {
+    const byMid = new Map(connection.pc.getTransceivers().map((one) => [one.mid, one.receiver.track]))
     for (const track of this.wanted.values()) {
-      const found = offered.filter((one) => one.key === track.key).map((one) => byMid.get(one.mid))
-      const tracks = found.filter((one) => one !== undefined)
+      const mids = connection.offered.filter((one) => one.key === track.key).map((one) => one.mid)
+      const tracks = mids.map((mid) => byMid.get(mid)).filter((one) => one !== undefined)
       if (tracks.length === track.tracks.length && tracks.every((one, at) => one === track.tracks[at])) continue
+      if (shown && track.tracks.length > 0 && !shown(mids)) continue
+      connection.handed = true
       track.tracks = tracks
       track.emit('change', track)
     }
   }
 
+  /** Until the connection of before has nothing left to show: a picture changes over once its next one is decoded. */
+  private async handOver(connection: Connection): Promise<void> {
+    const until = Date.now() + HANDOVER
+    while (this.now === connection && this.before && Date.now() < until) {
+      const begun = new Set<string>()
+      for (const one of (await connection.pc.getStats()).values() as Iterable<Inbound>) {
+        if (one.type === 'inbound-rtp' && one.mid && (one.framesDecoded ?? one.packetsReceived ?? 0) > 0) begun.add(one.mid)
+      }
+      if (this.now !== connection) return
+      const kinds = new Map(connection.offered.map((one) => [one.mid, one.kind]))
+      this.hand(connection, (mids) => {
+        const pictures = mids.filter((mid) => kinds.get(mid) === 'video')
+        return (pictures.length > 0 ? pictures : mids).some((mid) => begun.has(mid))
+      })
+      if (!this.leftAt(this.before)) break
+      await new Promise((resolve) => setTimeout(resolve, HAND_EVERY))
+    }
+    if (this.now !== connection) return
+    this.hand(connection)
+    this.closeBefore()
+  }
+
+  /** Whether somebody still shows a picture of this connection. */
+  private leftAt(connection: Connection): boolean {
+    const tracks = new Set(connection.pc.getReceivers().map((one) => one.track))
+    return [...this.wanted.values()].some((track) => track.visible && track.tracks.some((one) => tracks.has(one)))
+  }
+
   private connect(session: string): Connection {
-    this.before?.pc.close()
-    this.before = this.now
+    if (this.before && this.now && !this.now.handed) {
+      this.now.pc.close() // it never came to show anything: the one before it still does
+    } else {
+      this.closeBefore()
+      this.before = this.now
+    }
     const pc = this.options.connect()
-    const connection: Connection = { pc, session, connectedAt: null }
+    const connection: Connection = { pc, session, connectedAt: null, offered: [], handed: false }
     this.now = connection
     this.packets = 0
     this.heardAt = Date.now()
@@ -231,14 +285,11 @@ export class Subscriber {
       this.askedAt = now
       this.restart()
     }
-    const old = this.before
-    if (old && connection.connectedAt !== null && now - connection.connectedAt > HANDOVER) this.closeBefore()
   }
 
   private arrived(): void {
     this.askedAt = null
     this.options.backoff.reset()
-    this.closeBefore()
   }
 
   private closeBefore(): void {

@@ -30,6 +30,7 @@ from signaling.whip import Local, Offer, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
 
 TICK_S: Final = 0.05
+CALM_TICK_S: Final = 0.25  # while nobody publishes, probes or shakes hands: waking up costs more than looking
 GOODBYE_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class PeerServer:
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
         self._closing = asyncio.Event()
+        self._came = asyncio.Event()  # a session began
         self._runner: asyncio.Task[None] | None = None
 
     @classmethod
@@ -366,6 +368,7 @@ class PeerServer:
 
     def _start(self, session: Session) -> None:
         self._totals.sessions_opened += 1
+        self._came.set()
         if session.stream is not None:
             self._directory.add(session)
 
@@ -498,6 +501,7 @@ class PeerServer:
     async def close(self) -> None:
         """End everything and give the port back. May be called twice."""
         self._closing.set()
+        self._came.set()
         for session in self._sessions.values():
             session.finish("relay.closing")
         if self._runner is not None:
@@ -520,17 +524,28 @@ class PeerServer:
 
     async def _tick(self) -> None:
         """Reports, NACKs and consent, until the server closes."""
+        busy = True
         while not self._closing.is_set():
-            await asyncio.sleep(TICK_S)
-            now = self._clock()
+            await self._pause(busy)
+            now, busy = self._clock(), False
             for session in tuple(self._sessions.values()):
                 try:
-                    session.tick(now)
+                    busy = session.tick(now) or busy
                 except Exception:
                     self._totals.internal_errors += 1
                     log.exception("peer.tick", session=session.id)
                 if session.state is State.LIVE and now - session.ice.heard_at > self._consent_ms:
                     session.finish("consent.lost")
+
+    async def _pause(self, busy: bool) -> None:
+        """Until the next tick; somebody who comes does not wait for a calm one."""
+        if busy:
+            await asyncio.sleep(TICK_S)
+            return
+        self._came.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CALM_TICK_S):
+                await self._came.wait()
 
     def _send(self, session: Session, data: bytes) -> None:
         path = session.ice.selected

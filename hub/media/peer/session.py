@@ -375,14 +375,14 @@ class Session:
         """Whether the picture of a single stream is not looked at."""
         return self._paused
 
-    def tick(self, now_ms: int) -> None:
-        """Send the RTCP that is due."""
+    def tick(self, now_ms: int) -> bool:
+        """Send the RTCP that is due. Whether to come back soon; else STEER_EVERY_MS will do."""
         if self.state is not State.LIVE:
-            return
+            return True
         if self.publisher is not None:
             if data := self.publisher.due(now_ms):
                 self.send_rtcp(data)
-            return
+            return True
         if now_ms - self._steered_at >= STEER_EVERY_MS:
             if self.subscriber is not None:
                 self.subscriber.look()
@@ -390,6 +390,7 @@ class Session:
         self._probe(now_ms)
         if now_ms - self._reported_at >= 1_000:
             self._report(now_ms)
+        return self._wish is not None or self._prober.runs
 
     def _report(self, now_ms: int) -> None:
         """A sender report of every track that sends, together in as few packets as they fit."""

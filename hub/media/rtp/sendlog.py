@@ -5,16 +5,14 @@ gradient wants to compare anyway.
 """
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from hub.media.rtp.twcc import TICK_US, Arrivals
 
 BATCHES: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(NamedTuple):  # made in their thousands: a tuple is made three times as fast as a frozen dataclass
     """One burst, acknowledged: how much of it came and when its last packet did. µs by the two sides' own clocks."""
 
     sent_us: int
