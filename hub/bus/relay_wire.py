@@ -112,6 +112,7 @@ class OfferIn(Internal):
 class FragmentIn(Internal):
     sdp: str = Field(min_length=1, max_length=16_384)
     owner: str
+    match: str = Field(min_length=1, max_length=1_024)  # If-Match: the ICE session that is meant
 
 
 class FragmentOut(Internal):
@@ -169,6 +170,7 @@ class SubscriberOut(Internal):
     session: str
     offer: SubscriberOffer | None = None
     states: dict[str, Literal["live", "waiting", "refused", "ended", "unknown"]] = Field(default_factory=dict)
+    layers: dict[str, tuple[int, int]] = Field(default_factory=dict)  # which layer, 1 the smallest, of how many
 
 
 class AnswerOut(Internal):

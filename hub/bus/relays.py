@@ -29,6 +29,7 @@ from hub.domain.errors import NotFound
 MAX_STREAMING: Final = 128
 SNAPSHOT_S: Final = 15.0  # a camera's opening and its longest usual GOP
 TALK_S: Final = 20.0  # the device answers, then calls back
+CONNECT_ALIVE_S: Final = 5.0  # whoever listens gives up earlier, by a clock that minds this process's own pauses
 ALIVE_S: Final = 1.5  # a relay that says nothing for so long is dead, or cannot be reached
 
 
@@ -77,7 +78,7 @@ class Relays(InternalClient):
     async def alive(self, base: str) -> AsyncGenerator[None, None]:
         """Yields every half second while the relay lives; ends, or raises Unavailable, when it does not."""
         request = self._streaming.build_request(
-            "GET", f"{base.rstrip('/')}/alive", timeout=httpx.Timeout(ALIVE_S, connect=1.0)
+            "GET", f"{base.rstrip('/')}/alive", timeout=httpx.Timeout(ALIVE_S, connect=CONNECT_ALIVE_S)
         )
         try:
             response = await self._streaming.send(request, stream=True)

@@ -276,10 +276,10 @@ class Streams:
         return self.outlets.open(feed.stream, owner)
 
     def patch(self, session: str, fragment: FragmentIn) -> FragmentOut:
-        """Trickle, or begin ICE anew. Raises NotFound ``session.unknown``, Invalid ``sdp.invalid``."""
+        """Trickle, or begin ICE anew. Raises NotFound ``session.unknown``, Invalid ``sdp.invalid``, Outdated."""
         if not any(each.id == session and each.owner == fragment.owner for each in self._peers.sessions):
             raise NotFound("session.unknown", "there is no such session")
-        return FragmentOut(sdp=self._peers.patch(session, fragment.sdp))
+        return FragmentOut(sdp=self._peers.patch(session, fragment.sdp, match=fragment.match))
 
     def stream(self, id: str) -> Stream:
         """A stream by its id, camera or member. Raises NotFound ``stream.unknown``."""

@@ -11,7 +11,7 @@ from typing import Final, Self
 import structlog
 
 from hub.domain.clock import Clock, system_clock
-from hub.domain.errors import Conflict, Invalid, NotFound, TooMany
+from hub.domain.errors import Conflict, Invalid, NotFound, Outdated, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
@@ -26,7 +26,7 @@ from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from signaling.ice import Credentials, IceLite
-from signaling.whip import Local, Offer, write_answer, write_fragment
+from signaling.whip import ANY_TAG, Local, Offer, tag_matches, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
 
 TICK_S: Final = 0.05
@@ -272,6 +272,10 @@ class PeerServer:
         """State by stream of a subscriber. Raises NotFound ``session.unknown``."""
         return self._subscriber(session_id).states()
 
+    def track_layers(self, session_id: str) -> dict[str, tuple[int, int]]:
+        """Which layer of how many a subscriber gets, by stream. Raises NotFound ``session.unknown``."""
+        return self._subscriber(session_id).layers()
+
     def _subscriber(self, session_id: str) -> Subscriber:
         session = self._sessions.get(session_id)
         if session is None or session.subscriber is None:
@@ -351,15 +355,19 @@ class PeerServer:
         session.mid = next((s.mid for s in offer.sections if s.index in tracks), "")
         return Answer(write_answer(offer, self._local(session), tracks), session.id)
 
-    def patch(self, session_id: str, fragment: str) -> str:
+    def patch(self, session_id: str, fragment: str, *, match: str = ANY_TAG) -> str:
         """Take a trickled fragment (RFC 8840): our fragment when it restarts ICE, empty when there is nothing to say.
 
-        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``.
+        ``match`` names the ICE session that is meant, as If-Match does: what was gathered before a restart must not
+        end up in what came after it, or begin ICE once more (RFC 9725 §4.3.1).
+        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``, Outdated ``media.outdated``.
         """
         if (session := self._sessions.get(session_id)) is None or session.subscriber is not None:
             raise NotFound("session.unknown", "there is no such session")
         with self._refusing():
             ufrag = negotiate.fragment_of(fragment)
+        if not tag_matches(match, session.ice.local.ufrag):
+            raise Outdated("media.outdated", "ICE has begun anew since: this is not its entity tag")
         if ufrag is None or ufrag == session.ice.remote_ufrag:
             return ""
         session.ice.restart(ufrag)
@@ -531,6 +539,8 @@ class PeerServer:
             for session in tuple(self._sessions.values()):
                 try:
                     busy = session.tick(now) or busy
+                    if session.subscriber is not None:
+                        session.subscriber.tick(now)
                 except Exception:
                     self._totals.internal_errors += 1
                     log.exception("peer.tick", session=session.id)
