@@ -7,6 +7,7 @@ from typing import Final
 from signaling.sdp import Description, Format, Media, SdpError, parse
 
 MAX_FINGERPRINTS: Final = 8
+ANY_TAG: Final = "*"
 _ENCODINGS: Final = {"h264": 90_000, "h265": 90_000, "vp8": 90_000, "opus": 48_000, "pcma": 8_000, "pcmu": 8_000}
 _H264_PROFILES: Final = ("42e0", "4200", "4d00", "6400", "640c", "f400")  # what most decoders know, first
 _TCP_PRIORITY: Final = 90 << 24 | (4 << 13 | 0x1FFF) << 8 | 255  # a type below every one of UDP; 4: passive
@@ -180,6 +181,13 @@ def read_fragment(text: str) -> str | None:
     if (ufrag is None) != (pwd is None) or (ufrag is not None and not 4 <= len(ufrag) <= 256):
         raise SdpError("fragment has half of its ICE credentials, or too short ones")
     return ufrag
+
+
+def tag_matches(header: str, ufrag: str) -> bool:
+    """Whether an If-Match names the ICE session of this fragment, by its strong tag (RFC 9110 §13.1.1, §8.8.3)."""
+    if header.strip() == ANY_TAG:
+        return True
+    return f'"{ufrag}"' in (each.strip() for each in header.split(","))
 
 
 def write_fragment(local: Local, mid: str) -> str:

@@ -263,6 +263,8 @@ class MediaTrack(Wire):
     key: str
     state: Literal["live", "waiting", "refused", "ended"]
     error: str | None = None
+    layer: int | None = None  # that is sent, 1 being the smallest
+    layers: int | None = None  # that there are
 
 
 class MediaEnded(Wire):

@@ -32,7 +32,7 @@ from hub.services.live import publish_live
 from hub.services.media import Media, owner_key
 from hub.services.presence import Presence
 from hub.services.states import StreamBook
-from hub.services.subscriptions import Subscriptions
+from hub.services.subscription_book import Subscriptions
 from hub.services.units import tree
 from hub.store import conferences as conference_store
 from hub.store import signins, streams

@@ -247,6 +247,27 @@ class CascadeInvite(Internal):
     purpose: Literal["play", "playback"] = "play"
     start_s: int = 0
     end_s: int = 0
+    speed: int = Field(default=1, ge=1, le=16)
+    at: int
+
+
+class CascadeTalk(Internal):
+    """An upper platform wants to speak to a camera: api has a relay take its sound (``gb28181://<upper>/<channel>
+    ?listen=1``: the gateway calls it there) and send it to the device."""
+
+    type: Literal["cascade_talk"] = "cascade_talk"
+    node: str
+    upper: GbId
+    channel: GbId  # by its identifier up there
+    camera: str
+    at: int
+
+
+class CascadeEnd(Internal):
+    """A stream that was opened for an upper platform alone is not needed any more."""
+
+    type: Literal["cascade_end"] = "cascade_end"
+    stream: str = Field(max_length=80)
     at: int
 
 
@@ -266,7 +287,7 @@ class CallIn(Internal):
 
     device: GbId
     channel: GbId
-    purpose: Literal["play", "playback", "download"] = "play"
+    purpose: Literal["play", "playback", "download", "listen"] = "play"  # listen: ``device`` is a platform above us
     stream: Literal[0, 1] = 0  # main or sub stream
     mode: MediaMode
     host: str = Field(max_length=64)  # an address of the relay that the device can reach
@@ -288,6 +309,7 @@ class CallOut(Internal):
     mode: MediaMode
     payload_type: int = 96
     encoding: str = "PS"
+    device_host: str = ""  # where its signalling comes from: ``remote_host`` is only what it says
     answered_after_ms: int
     edition: str | None = None
 
@@ -327,6 +349,7 @@ class TalkOut(Internal):
     remote_port: int
     mode: MediaMode
     payload_type: int = 8
+    device_host: str = ""  # as in CallOut
     framed: bool = True  # TCP: RFC 4571 length in front; some devices want none
 
 

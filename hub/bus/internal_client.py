@@ -7,7 +7,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from hub.bus.relay_wire import ErrorOut
-from hub.domain.errors import Conflict, Forbidden, HubError, Invalid, NotFound, TooMany, Unavailable
+from hub.domain.errors import Conflict, Forbidden, HubError, Invalid, NotFound, Outdated, TooMany, Unavailable
 
 MAX_ANSWER_BYTES: Final = 8 * 2**20  # GET /streams of a relay with many thousand streams
 CLASSES: Final[dict[int, type[HubError]]] = {
@@ -15,6 +15,7 @@ CLASSES: Final[dict[int, type[HubError]]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    412: Outdated,
     422: Invalid,
     429: TooMany,
 }

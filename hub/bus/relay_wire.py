@@ -21,6 +21,7 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     POST   /streams/{stream}/ps               PsOutIn -> 200 application/x-ndjson: PsOutState, then empty lines; as PS
                                               to an upper platform until either side closes the connection
     DELETE /sessions/{session}                -> 204
+    PUT    /sessions/{session}/low            LowIn -> 204          a leg's: the smaller layers, or no more
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
     GET    /streams/{stream}/snapshot?owner=  -> 200 image/jpeg     the newest key frame; the source is opened for it
@@ -112,6 +113,7 @@ class OfferIn(Internal):
 class FragmentIn(Internal):
     sdp: str = Field(min_length=1, max_length=16_384)
     owner: str
+    match: str = Field(min_length=1, max_length=1_024)  # If-Match: the ICE session that is meant
 
 
 class FragmentOut(Internal):
@@ -169,12 +171,19 @@ class SubscriberOut(Internal):
     session: str
     offer: SubscriberOffer | None = None
     states: dict[str, Literal["live", "waiting", "refused", "ended", "unknown"]] = Field(default_factory=dict)
+    layers: dict[str, tuple[int, int]] = Field(default_factory=dict)  # which layer, 1 the smallest, of how many
 
 
 class AnswerOut(Internal):
     sdp: str
     session: str
     asks: bool = True  # WHEP: the stream's publisher can be asked for key frames
+
+
+class LowIn(Internal):
+    """Whether a relay's viewers have a use for the smaller layers of a camera; its sub stream is opened then."""
+
+    wanted: bool
 
 
 class PushIn(Internal):
@@ -202,6 +211,7 @@ class PsOutIn(Internal):
     ssrc: int = Field(ge=0, lt=2**32)
     payload_type: int = Field(default=96, ge=0, le=127)
     owner: str = Field(min_length=1, max_length=80)
+    peer_host: str = Field(default="", max_length=64)  # where its signalling comes from: ``host`` is what it says
 
 
 class PsOutState(Internal):

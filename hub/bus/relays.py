@@ -13,6 +13,7 @@ from hub.bus.relay_wire import (
     DrainIn,
     FragmentIn,
     FragmentOut,
+    LowIn,
     OfferIn,
     PushIn,
     StreamConfig,
@@ -29,6 +30,7 @@ from hub.domain.errors import NotFound
 MAX_STREAMING: Final = 128
 SNAPSHOT_S: Final = 15.0  # a camera's opening and its longest usual GOP
 TALK_S: Final = 20.0  # the device answers, then calls back
+CONNECT_ALIVE_S: Final = 5.0  # whoever listens gives up earlier, by a clock that minds this process's own pauses
 ALIVE_S: Final = 1.5  # a relay that says nothing for so long is dead, or cannot be reached
 
 
@@ -77,7 +79,7 @@ class Relays(InternalClient):
     async def alive(self, base: str) -> AsyncGenerator[None, None]:
         """Yields every half second while the relay lives; ends, or raises Unavailable, when it does not."""
         request = self._streaming.build_request(
-            "GET", f"{base.rstrip('/')}/alive", timeout=httpx.Timeout(ALIVE_S, connect=1.0)
+            "GET", f"{base.rstrip('/')}/alive", timeout=httpx.Timeout(ALIVE_S, connect=CONNECT_ALIVE_S)
         )
         try:
             response = await self._streaming.send(request, stream=True)
@@ -155,6 +157,10 @@ class Relays(InternalClient):
         """Take from a subscriber what hangs on this key alone. Unknown is as good as gone."""
         with contextlib.suppress(NotFound):
             await self.call("DELETE", base, f"/subscribers/{session}/grants", params={"key": key})
+
+    async def low(self, base: str, session: str, *, wanted: bool) -> None:
+        """Have a leg bring the smaller layers of a camera, too, or no more. Raises NotFound ``session.unknown``."""
+        await self.call("PUT", base, f"/sessions/{session}/low", body=LowIn(wanted=wanted))
 
     async def end_session(self, base: str, session: str) -> None:
         """End one session. Unknown is as good as ended."""

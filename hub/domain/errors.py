@@ -46,6 +46,18 @@ class Conflict(HubError):
     status = 409
 
 
+class Outdated(HubError):
+    """It was asked on a condition that does not hold any more."""
+
+    status = 412
+
+
+class Unconditional(HubError):
+    """It may only be asked on a condition, and names none."""
+
+    status = 428
+
+
 class TooMany(HubError):
     """A limit of number, size or rate is reached."""
 

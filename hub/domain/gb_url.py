@@ -11,7 +11,7 @@ SCHEME: Final = "gb28181"
 REFUSED: Final = "camera.url_refused"
 _ID: Final = re.compile(r"[0-9A-Za-z]{1,32}")
 _NUMBER: Final = re.compile(r"[0-9]{1,12}")
-_FIELDS: Final = frozenset(("stream", "start", "end", "speed"))
+_FIELDS: Final = frozenset(("stream", "start", "end", "speed", "listen"))
 MAX_SPAN_S: Final = 31 * 86_400
 
 
@@ -25,6 +25,7 @@ class GbAddress:
     start_s: int = 0
     end_s: int = 0
     speed: int = 1
+    listen: bool = False  # a platform above us speaks: sound alone
 
     @property
     def live(self) -> bool:
@@ -50,7 +51,7 @@ def parse_gb_url(url: str) -> GbAddress:
     spans = 0 < end - start <= MAX_SPAN_S if start else end == 0
     if stream not in (0, 1) or not spans or not 1 <= speed <= 16:
         raise _refusal()
-    return GbAddress(device, channel, 1 if stream else 0, start, end, speed)
+    return GbAddress(device, channel, 1 if stream else 0, start, end, speed, bool(numbers.get("listen", 0)))
 
 
 def _refusal() -> Invalid:

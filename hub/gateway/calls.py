@@ -7,6 +7,7 @@ life's calls are known to the devices only; they end there when no media is take
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,6 +67,7 @@ class Calls:
         self._asking: Counter[str] = Counter()  # INVITEs that are not answered, by device
         self.numbers = SsrcAllocator(me.domain)
         self.counts: Counter[str] = Counter()
+        self.on_file_end: Callable[[str], None] = lambda stream: None
 
     def __len__(self) -> int:
         return len(self._running)
@@ -97,6 +99,7 @@ class Calls:
             encoding=media.payloads[0].encoding if media.payloads else "PS",
             answered_after_ms=round((loop.time() - began) * 1_000),
             edition=self._devices.edition(wish.device),
+            device_host=call.flow.host,
         )
         running = Running(wish, ssrc, call, Lines(first))
         self._keep(running)
@@ -162,7 +165,7 @@ class Calls:
             owner=wish.channel,
             host=wish.host,
             port=wish.port if wish.mode != "tcp_active" else wish.port or 9,
-            purpose=wish.purpose,
+            purpose="play" if wish.purpose == "listen" else wish.purpose,  # that one is no device's
             tcp=wish.mode != "udp",
             setup={"udp": "", "tcp_passive": "passive", "tcp_active": "active"}[wish.mode],  # type: ignore[arg-type] # literals
             payloads=invite.OFFERED,
@@ -207,11 +210,12 @@ class Calls:
         if running is None:
             return False
         running.lines.tell(CallEvent(event="file_end"))
+        self.on_file_end(stream_of(running.wish))
         return True
 
-    def of_owner(self, owner: str) -> Running | None:
+    def of_stream(self, stream: str) -> Running | None:
         """The call that a stream asked for."""
-        return next((each for each in self._running.values() if each.wish.owner == owner), None)
+        return next((each for each in self._running.values() if stream_of(each.wish) == stream), None)
 
     async def control(self, call_id: str, asked: ControlIn) -> None:
         """Steer a playback (annex B). Raises NotFound ``call.unknown``, Conflict, Invalid, Unavailable."""
@@ -239,6 +243,11 @@ class Calls:
             raise NotFound("call.unknown", "no such call")
         command = DeviceControl(sn=self._questions.number(), device=running.wish.channel, keyframe=True)
         await self._questions.send(running.wish.device, command)
+
+
+def stream_of(wish: CallIn) -> str:
+    """The stream that a relay asks for; it calls itself relay and stream."""
+    return wish.owner.rpartition("/")[2]
 
 
 def follow(devices: Devices, device: str, call: Call) -> None:

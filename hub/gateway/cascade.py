@@ -13,13 +13,15 @@ from dataclasses import replace
 from typing import Any, Final
 
 import structlog
+from starlette.responses import Response as HttpResponse
 
-from hub.bus.gateway_wire import CascadeMedia, SharedChannel, UpperConfig, UpperState
+from hub.bus.gateway_wire import CallIn, CascadeMedia, SharedChannel, UpperConfig, UpperState
 from hub.domain.clock import Clock
 from hub.gateway.brakes import Complaints
 from hub.gateway.calls import Calls
 from hub.gateway.cascade_answers import Answers
 from hub.gateway.cascade_calls import CascadeCalls
+from hub.gateway.cascade_talks import CascadeTalks
 from hub.gateway.devices import Devices
 from hub.gateway.identity import Identity
 from hub.gateway.questions import Questions
@@ -61,6 +63,10 @@ class Upper:
         """Where it is reached."""
         host = next(iter(sorted(self.hosts)), self.config.host)
         return Flow(self.config.transport, host, self.config.port)
+
+    def as_channel(self, channel: str) -> Identity:
+        """We speak for a shared camera."""
+        return replace(self.me, server_id=channel)
 
     def update(self, config: UpperConfig) -> bool:
         """Take a new wish; False when it must register anew."""
@@ -184,8 +190,10 @@ class Cascade:
         self._group: asyncio.TaskGroup | None = None
         self._errands: Errands | None = None
         self._complaints = Complaints()
-        self.answers = Answers(node, devices, questions)
+        self.talks = CascadeTalks(node, calls.numbers, reports, clock)
+        self.answers = Answers(node, devices, questions, self.talks)
         self.calls = CascadeCalls(node, calls, reports, token, clock)
+        calls.on_file_end = self.calls.file_end
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Tasks belong to this group from now on."""
@@ -228,6 +236,10 @@ class Cascade:
     def media(self, call: str, media: CascadeMedia) -> None:
         """The api found (or did not find) a relay."""
         self.calls.media(call, media)
+
+    async def listen(self, wish: CallIn) -> HttpResponse:
+        """A relay takes a platform's sound. Raises as ``CascadeTalks.listen``."""
+        return await self.talks.listen(self._uppers.get(wish.device), wish)
 
     # what they ask ------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import structlog
 
 from hub.bus.gateway_wire import RecordsIn, SharedChannel
 from hub.domain.errors import HubError
+from hub.gateway.cascade_talks import CascadeTalks
 from hub.gateway.devices import Devices
 from hub.gateway.questions import Questions
 from signaling.gb28181 import manscdp
@@ -34,7 +35,8 @@ GRANTED_S: Final = 86_400
 class Answers:
     """One per gateway."""
 
-    def __init__(self, node: SipNode, devices: Devices, questions: Questions) -> None:
+    def __init__(self, node: SipNode, devices: Devices, questions: Questions, talks: CascadeTalks) -> None:
+        self._talks = talks
         self._node = node
         self._devices = devices
         self._questions = questions
@@ -69,7 +71,8 @@ class Answers:
             case m.DeviceControl():
                 await self._control(upper, message, channel)
             case m.BroadcastNotify():
-                await self._send(upper, m.BroadcastResponse(sn=message.sn, device=message.target, result=False))
+                can = self._talks.wanted(upper, message)
+                await self._send(upper, m.BroadcastResponse(sn=message.sn, device=message.target, result=can))
             case _:
                 log.info("upper.not_answered", upper=upper.config.id, what=type(message).__name__)
 

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from hub.bus.gateway_wire import CascadeInvite, CascadeMedia, ControlIn, MediaMode
+from hub.bus.gateway_wire import CascadeEnd, CascadeInvite, CascadeMedia, ControlIn, MediaMode
 from hub.bus.relay_lines import RelayLines
 from hub.bus.relay_wire import PsOutIn, PsOutState
 from hub.domain.clock import Clock
 from hub.domain.errors import HubError, Unavailable
 from hub.gateway.calls import Calls
 from hub.gateway.reports import Reports
-from signaling.gb28181 import invite, mansrtsp
+from signaling.gb28181 import invite, manscdp, mansrtsp
 from signaling.gb28181.errors import GbError
+from signaling.gb28181.messages import MediaStatus
 from signaling.sip.layer import ServerTransaction
-from signaling.transport.sip import Call, SipNode
+from signaling.transport.sip import Call, SipFailure, SipNode
 
 if TYPE_CHECKING:
     from hub.gateway.cascade import Upper
@@ -52,6 +53,8 @@ class CascadeCalls:
         self._clock = clock
         self._asked: dict[str, _Asked] = {}
         self._running: dict[str, str] = {}  # Call-ID -> upper
+        self._playing: dict[str, tuple[Upper, Call, str]] = {}  # stream -> who watches it, and which channel
+        self._telling: set[asyncio.Task[None]] = set()
         self.gateway = ""  # our node id
 
     def by_upper(self) -> Counter[str]:
@@ -93,15 +96,35 @@ class CascadeCalls:
             purpose="playback" if offer.purpose in ("playback", "download") else "play",
             start_s=offer.start_s,
             end_s=offer.end_s,
+            speed=min(max(offer.speed or 1, 1), 16),
             at=self._clock(),
         )
         media = await self._find(question)
-        if cancelled.is_set() or tx.answered:
+        try:
+            if cancelled.is_set() or tx.answered:
+                return
+            if media.relay is None or media.stream is None:
+                tx.respond(BUSY.get(media.error or "", 480))
+                return
+            await self._send(upper, tx, offer, media, shared.id)
+        finally:
+            if media.stream is not None and question.purpose == "playback":
+                self._reports.tell(CascadeEnd(stream=media.stream, at=self._clock()))
+
+    def file_end(self, stream: str) -> None:
+        """The device below has sent all of a recording: say so above (2016 9.8.2)."""
+        if (found := self._playing.get(stream)) is None:
             return
-        if media.relay is None or media.stream is None:
-            tx.respond(BUSY.get(media.error or "", 480))
-            return
-        await self._send(upper, tx, offer, media)
+        upper, call, channel = found
+        body = manscdp.write(MediaStatus(sn=1, device=channel), upper.config.charset)
+
+        async def tell() -> None:
+            with contextlib.suppress(SipFailure):
+                await call.request("MESSAGE", body=body, content_type=manscdp.CONTENT_TYPE)
+
+        task = asyncio.create_task(tell(), name=f"upper/file_end/{stream}")
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _find(self, question: CascadeInvite) -> CascadeMedia:
         asked = _Asked(question.upper, asyncio.get_running_loop().create_future())
@@ -115,7 +138,9 @@ class CascadeCalls:
         finally:
             self._asked.pop(question.call, None)
 
-    async def _send(self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, media: CascadeMedia) -> None:
+    async def _send(
+        self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, media: CascadeMedia, channel: str
+    ) -> None:
         assert media.relay is not None
         assert media.stream is not None
         mode: MediaMode = "udp"
@@ -128,6 +153,7 @@ class CascadeCalls:
             ssrc=offer.ssrc or 0,
             payload_type=offer.payloads[0].number if offer.payloads else 96,
             owner=f"gb-{upper.config.id}",
+            peer_host=tx.flow.host,
         )
         try:
             async with contextlib.AsyncExitStack() as stack:
@@ -136,6 +162,7 @@ class CascadeCalls:
                     return  # cancelled meanwhile
                 call = self._answer(upper, tx, offer, mode, sending.first)
                 self._running[call.id] = upper.config.id
+                self._playing[media.stream] = (upper, call, channel)
                 call.on_request = lambda request: self._inside(request, media.stream or "")
                 ended = asyncio.create_task(call.wait_ended(), name=f"upper/call/{call.id}")
                 over = asyncio.create_task(sending.ended(), name=f"upper/media/{call.id}")
@@ -143,6 +170,7 @@ class CascadeCalls:
                     await asyncio.wait({ended, over}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     self._running.pop(call.id, None)
+                    self._playing.pop(media.stream, None)
                     for task in (ended, over):
                         task.cancel()
                     call.hang_up()
@@ -174,7 +202,7 @@ class CascadeCalls:
         if tx.method != "INFO":
             tx.respond(200 if tx.method in ("MESSAGE", "UPDATE", "OPTIONS") else 488)
             return None
-        running = self._calls.of_owner(stream)
+        running = self._calls.of_stream(stream)
         try:
             steer = mansrtsp.parse(tx.request.body)
         except GbError:

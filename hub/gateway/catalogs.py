@@ -39,15 +39,34 @@ class Catalogs:
         self._reports = reports
         self._clock = clock
         self._errands = errands
+        self._asking: set[str] = set()
+        self._again: set[str] = set()
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def start(self, device: str) -> bool:
-        """Ask in the background; False when that is under way, or too much else is."""
-        return self._errands.start(f"catalog/{device}", lambda: self._ask(device))
+        """Ask in the background; False when that is under way (it is asked once more then), or too much else is."""
+        if self._errands.start(f"catalog/{device}", lambda: self._whole(device)):
+            return True
+        if device in self._asking:
+            self._again.add(device)
+        return False
 
     def meet(self, device: str) -> None:
         """Ask a device for its name in the background; one that comes and goes is asked once at a time."""
         self._errands.start(f"introduce/{device}", lambda: self.introduce(device))
+
+    async def _whole(self, device: str) -> None:
+        """Until nobody asked for it meanwhile: what was answered may be older than the wish."""
+        self._asking.add(device)
+        try:
+            while True:
+                self._again.discard(device)
+                await self._ask(device)
+                if device not in self._again:
+                    return
+        finally:
+            self._asking.discard(device)
+            self._again.discard(device)
 
     async def _ask(self, device: str) -> None:
         loop = asyncio.get_running_loop()

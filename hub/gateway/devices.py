@@ -14,6 +14,7 @@ from hub.bus.gateway_wire import DeviceConfig, DeviceReport, DeviceState, Domain
 from hub.domain.clock import Clock
 from hub.domain.errors import NotFound, Unavailable
 from hub.gateway.reports import Reports
+from signaling.gb28181.ids import is_id
 from signaling.gb28181.register import Address, Change, Phase, Registration, Registrations
 from signaling.sip.layer import Flow
 
@@ -35,6 +36,7 @@ class Devices:
         self._reports = reports
         self._clock = clock
         self._configured: dict[str, DeviceConfig] = {}
+        self.wishing: tuple[DeviceConfig, ...] = ()  # those that something is subscribed at
         self._failures: dict[str, tuple[int, str]] = {}
         self._unlisted: dict[str, tuple[int, str]] = {}
         self._told_at: dict[str, int] = {}
@@ -51,6 +53,7 @@ class Devices:
         """Take the api's wish. A device that is gone or switched off is offline at once."""
         self.domain = config.domain
         self._configured = {each.id: each for each in config.devices}
+        self.wishing = tuple(each for each in config.devices if each.enabled and each.subscriptions)
         self._failures = {name: why for name, why in self._failures.items() if name in self._configured}
         for each in config.devices:
             if self.registered.get(each.id) is not None:
@@ -65,7 +68,8 @@ class Devices:
         found = self._configured.get(device)
         if found is not None:
             return found
-        return DeviceConfig(id=device) if self.domain.accept_unknown and self.domain.password else None
+        unlisted = self.domain.accept_unknown and bool(self.domain.password) and is_id(device)
+        return DeviceConfig(id=device) if unlisted else None
 
     def admitted(self, device: str) -> bool:
         """Whether it may be here at all."""

@@ -104,7 +104,8 @@ class Routes:
         return reply(await self._questions.records(_device(request), await read(request, RecordsIn)))
 
     async def call(self, request: Request) -> Response:
-        return await self._calls.open(await read(request, CallIn))
+        wish = await read(request, CallIn)
+        return await (self._cascade.listen(wish) if wish.purpose == "listen" else self._calls.open(wish))
 
     async def control(self, request: Request) -> Response:
         await self._calls.control(request.path_params["call"], await read(request, ControlIn))

@@ -57,6 +57,7 @@ async def run_gateway(
     redis: Redis,
     clock: Clock = system_clock,
     on_ready: Callable[[NodeInfo], None] = lambda node: None,
+    on_made: "Callable[[Gateway], None]" = lambda gateway: None,
 ) -> None:
     """Run until cancelled; stands by while another gateway of this identity runs.
 
@@ -66,7 +67,7 @@ async def run_gateway(
     since = clock()
     await _wait_for_turn(redis, name, node_id, since, clock)
     try:
-        await _speak(settings, node_id, token, redis, clock, since, name, on_ready)
+        await _speak(settings, node_id, token, redis, clock, since, name, on_ready, on_made)
     finally:
         try:
             async with asyncio.timeout(0.5):
@@ -107,8 +108,10 @@ async def _speak(
     since: int,
     name: str,
     on_ready: Callable[[NodeInfo], None],
+    on_made: "Callable[[Gateway], None]",
 ) -> None:
     gateway = Gateway(settings, redis, clock, token)
+    on_made(gateway)
     try:
         async with gateway.node, asyncio.TaskGroup() as group:
             await gateway.start(group)
@@ -119,7 +122,7 @@ async def _speak(
                 host=settings.internal_host,
                 concurrent=MAX_CALLS + 2 * internal_http.MAX_CONCURRENT,
             ) as base:
-                gateway.cascade.calls.gateway = node_id
+                gateway.cascade.calls.gateway = gateway.cascade.talks.gateway = node_id
 
                 def describe() -> NodeInfo:
                     return gateway.describe(node_id, base, since)

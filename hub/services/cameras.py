@@ -16,6 +16,7 @@ from hub.domain.source_url import check_url
 from hub.domain.units import UnitTree
 from hub.services.access import ALL, holds, may_see_unit, need_unit, reach, require
 from hub.services.context import Actor, Context
+from hub.services.live import publish_live
 from hub.services.rules import publish_rules
 from hub.services.units import tree
 from hub.store import cameras as store
@@ -104,6 +105,7 @@ async def remove_camera(ctx: Context, actor: Actor, camera: CameraId) -> None:
         row.removed_at = now
         row.url = ""  # nothing needs the password of a camera that is gone
         record(db, CameraRemoved(by=actor.id, name=row.name), unit=row.unit, ref=row.id, at=now)
+    await publish_live(ctx, {"media_gone": camera})  # also what is played back from it and said to it
     await publish_rules(ctx)
 
 

@@ -16,6 +16,7 @@ from hub.domain.units import UnitTree
 from hub.services.access import ALL, may_see_unit, need_unit, reach, require
 from hub.services.context import Actor, Context
 from hub.services.gateways import GatewayBook
+from hub.services.live import publish_live
 from hub.services.stream_config import gb_url
 from hub.services.units import tree
 from hub.store import devices as store
@@ -209,6 +210,8 @@ async def remove_device(ctx: Context, actor: Actor, book: GatewayBook, device: G
             camera.removed_at = now
         record(db, DeviceRemoved(by=actor.id, name=row.name), unit=row.unit, ref=device, at=now)
         gone = [camera.id for camera in cameras]
+    for camera_id in gone:
+        await publish_live(ctx, {"media_gone": camera_id})
     await book.tell()
     return gone
 

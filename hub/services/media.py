@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from hub.bus.connection import BUS_ERRORS
 from hub.bus.relay_wire import AnswerOut, FragmentIn, NodeInfo, OfferIn
 from hub.bus.relays import Relays, TransportStream
-from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable
+from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable, Unconditional
 from hub.domain.events import CameraViewed
 from hub.domain.ids import CameraId, ConferenceId, MemberId, StreamId
 from hub.domain.roles import Right
@@ -329,15 +329,19 @@ class Media:
         if (noted := await self._noted(session)) is not None:
             await self._unnote(session, noted)
 
-    async def patch(self, who: SignedInAs, session: str, fragment: str) -> str:
+    async def patch(self, who: SignedInAs, session: str, fragment: str, match: str | None) -> str:
         """Trickle into one of one's own sessions, or begin its ICE anew: the relay's fragment, empty for the former.
 
-        Raises NotFound (``media.session_unknown``), Invalid (``sdp.invalid``), Unavailable (``relay.none``).
+        ``match`` is If-Match: the entity tag of the ICE session, or ``*`` to begin anew (RFC 9725 §4.3.1).
+        Raises NotFound (``media.session_unknown``), Unconditional (``media.no_condition``), Outdated
+        (``media.outdated``), Invalid (``sdp.invalid``), Unavailable (``relay.none``).
         """
         noted = await self._noted(session)
         if noted is None or noted.owner != owner_key(who.session) or noted.subscriber:
             raise NotFound("media.session_unknown", "no such session")
-        body = FragmentIn(sdp=fragment, owner=noted.owner)
+        if not match:
+            raise Unconditional("media.no_condition", "If-Match has to name the ICE session: its entity tag, or *")
+        body = FragmentIn(sdp=fragment, owner=noted.owner, match=match)
         try:
             return (await self.relays.patch(noted.url, session, body)).sdp
         except NotFound:

@@ -4,23 +4,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hub.bus.gateway_wire import CascadeInvite, CascadeMedia, UpperState
+from hub.bus.gateway_wire import CascadeEnd, CascadeInvite, CascadeMedia, CascadeTalk, UpperState
+from hub.bus.relay_wire import TalkConfig
+from hub.bus.relays import Relays
 from hub.domain.errors import Conflict, HubError, Invalid, NotFound
 from hub.domain.events import PlatformRemoved, PlatformSet, PlatformShared
-from hub.domain.ids import CameraId, GbId
+from hub.domain.ids import CameraId, GbId, new_id
 from hub.domain.roles import Right
-from hub.services.access import require
+from hub.services.access import need_everything, reach, require
 from hub.services.context import Actor, Context
 from hub.services.gateways import GatewayBook
 from hub.services.placements import Placements
+from hub.services.stream_config import gb_url
+from hub.services.units import tree
 from hub.store import devices as store
 from hub.store.outbox import record
 from hub.store.tables import CameraRow
 from hub.store.tables_gb import PlatformRow, SharedCameraRow
 
+log: Final = structlog.get_logger(__name__)
+
+ABOVE: Final = "up"  # streams that live for a platform above us alone
+PLAYBACK_S: Final = 6 * 3_600
+TALK_S: Final = 3_600
 MOST_PLATFORMS: Final = 32
 MOST_SHARED: Final = 20_000
 SETTABLE: Final = frozenset(
@@ -63,6 +73,7 @@ async def list_platforms(ctx: Context, actor: Actor, book: GatewayBook) -> list[
     """Every platform above us, by name."""
     require(actor, Right.CAMERA_MANAGE)
     async with ctx.reading() as db:
+        await _need_city(ctx, db, actor)
         rows = await store.platforms(db)
         counts = await store.shared_counts(db)
     states = await book.states()
@@ -83,6 +94,7 @@ async def add_platform(ctx: Context, actor: Actor, book: GatewayBook, given: Map
     require(actor, Right.CAMERA_MANAGE)
     now, id = ctx.clock(), str(given["id"])
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         if len(await store.platforms(db)) >= MOST_PLATFORMS:
             raise Conflict("platform.too_many", f"the hub registers with at most {MOST_PLATFORMS} platforms")
         row = await db.get(PlatformRow, id)
@@ -106,6 +118,7 @@ async def change_platform(
     """Change what was given. Raises NotFound (``platform.unknown``)."""
     require(actor, Right.CAMERA_MANAGE)
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         row = await _known(db, id, lock=True)
         if _set(row, given):
             row.revision += 1
@@ -120,6 +133,7 @@ async def remove_platform(ctx: Context, actor: Actor, book: GatewayBook, id: GbI
     require(actor, Right.CAMERA_MANAGE)
     now = ctx.clock()
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         row = await _known(db, id, lock=True)
         row.removed_at, row.password, row.revision = now, "", row.revision + 1
         await store.unshare(db, id)
@@ -131,6 +145,7 @@ async def list_shared(ctx: Context, actor: Actor, id: GbId) -> list[SharedView]:
     """What a platform may see, by its identifier up there. Raises NotFound."""
     require(actor, Right.CAMERA_MANAGE)
     async with ctx.reading() as db:
+        await _need_city(ctx, db, actor)
         await _known(db, id)
         return [SharedView(camera.id, camera.name, link.gb_id) for link, camera in await store.shared(db, id)]
 
@@ -148,6 +163,7 @@ async def share(
         raise Invalid("platform.too_many", f"at most {MOST_SHARED} cameras are shared with a platform")
     now = ctx.clock()
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         row = await _known(db, id, lock=True)
         before = {link.camera: link.gb_id for link, _ in await store.shared(db, id)}
         chosen = await _identifiers(db, row, wanted, before)
@@ -182,17 +198,66 @@ async def _identifiers(
 
 async def answer_invite(ctx: Context, book: GatewayBook, placements: Placements, report: CascadeInvite) -> None:
     """A platform above us wants a picture: have the camera opened where it may see it, and say where."""
-    async with ctx.reading() as db:
-        allowed = await store.shared_camera(db, report.upper, report.camera)
-    media = CascadeMedia(error="camera.unknown")
-    if allowed:
-        try:
-            node = await placements.open_camera(report.camera)
-            media = CascadeMedia(relay=node.url, stream=report.camera)
-        except HubError as error:
-            media = CascadeMedia(error=error.id)
+    try:
+        media = await _opened(ctx, placements, report)
+    except HubError as error:
+        media = CascadeMedia(error=error.id)
     if (gateway := await book.node()) is not None:
         await book.client.cascade_media(gateway.url, report.call, media)
+
+
+async def _need_city(ctx: Context, db: AsyncSession, actor: Actor) -> None:
+    """A platform above us sees whatever is shared with it: that is nothing for who looks after one district."""
+    need_everything(reach(await tree(ctx, db), actor), Right.CAMERA_MANAGE)
+
+
+async def _opened(ctx: Context, placements: Placements, report: CascadeInvite) -> CascadeMedia:
+    """Live it is the camera's own stream; a recording is played for this platform alone."""
+    camera = await _allowed(ctx, report.upper, report.camera)
+    if report.purpose == "play":
+        node = await placements.open_camera(report.camera)
+        return CascadeMedia(relay=node.url, stream=report.camera)
+    if camera.device is None or camera.channel is None or not 0 < report.start_s < report.end_s:
+        raise Conflict("camera.not_gb28181", "this camera has no recordings")
+    stream = new_id(ABOVE, now_ms=ctx.clock())
+    query = {"start": report.start_s, "end": report.end_s}
+    url = gb_url(camera.device, camera.channel, query=query | ({"speed": report.speed} if report.speed > 1 else {}))
+    node = await placements.open_url(stream, url, keep_s=PLAYBACK_S)
+    return CascadeMedia(relay=node.url, stream=stream)
+
+
+async def answer_talk(
+    ctx: Context, book: GatewayBook, placements: Placements, relays: Relays, ask: CascadeTalk
+) -> None:
+    """A platform above us wants to speak: its sound comes to a relay as a stream of its own and goes to the device."""
+    camera = await _allowed(ctx, ask.upper, ask.camera)
+    if camera.device is None or camera.channel is None or (gateway := await book.node()) is None:
+        return
+    stream = new_id(ABOVE, now_ms=ctx.clock())
+    node = await placements.open_url(stream, f"gb28181://{ask.upper}/{ask.channel}?listen=1&media=udp", keep_s=TALK_S)
+    config = TalkConfig(
+        stream=stream, gateway=gateway.url, device=camera.device, channel=camera.channel, owner=f"gb-{ask.upper}"
+    )
+    try:
+        await relays.put_talk(node.url, stream, config)
+    except HubError as error:
+        log.info("platform.talk_refused", platform=ask.upper, camera=ask.camera, error=error.id)
+        await placements.drop(stream)
+
+
+async def end_stream(placements: Placements, report: CascadeEnd) -> None:
+    """What was opened for a platform alone is over."""
+    if report.stream.startswith(f"{ABOVE}-"):
+        await placements.drop(report.stream)
+
+
+async def _allowed(ctx: Context, platform: GbId, camera: CameraId) -> CameraRow:
+    """A camera that a platform may see. Raises NotFound."""
+    async with ctx.reading() as db:
+        row = await db.get(CameraRow, camera) if await store.shared_camera(db, platform, camera) else None
+    if row is None or row.removed_at is not None:
+        raise NotFound("camera.unknown", "no such camera is shared")
+    return row
 
 
 async def _known(db: AsyncSession, id: GbId, *, lock: bool = False) -> PlatformRow:

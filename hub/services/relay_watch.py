@@ -21,7 +21,8 @@ log: Final = structlog.get_logger(__name__)
 
 LOST: Final = Counter("sharpeyes_relays_lost_total", "Relays whose connection broke, or that ended")
 LOOK_S: Final = 0.5
-PROBE_S: Final = 1.0
+PROBE_TURNS: Final = 10  # of TURN_S each: a second, where this process runs as it should
+TURN_S: Final = 0.1
 
 
 class RelayWatch:
@@ -53,7 +54,7 @@ class RelayWatch:
 
     async def _follow(self, node: NodeInfo) -> None:
         """Until the relay is gone; then say so."""
-        while await self._beats(node):
+        while await heard(self._relays, node.url):
             pass
         LOST.inc()
         log.warning("relay.lost", relay=node.id)
@@ -64,16 +65,29 @@ class RelayWatch:
         except Exception:  # the rounds of placement mend what was not done here
             log.exception("relay.lost_unfinished", relay=node.id)
 
-    async def _beats(self, node: NodeInfo) -> bool:
-        """Listen while it lives; whether it said anything on this connection."""
-        beats, heard = self._relays.alive(node.url), False
-        try:
-            async with asyncio.timeout(PROBE_S) as patience:
-                async for _ in beats:
-                    heard = True
-                    patience.reschedule(None)  # the client itself minds the silence
-        except (HubError, TimeoutError):
-            pass
-        finally:
-            await beats.aclose()
-        return heard
+
+async def heard(relays: Relays, url: str) -> bool:
+    """Listen while a relay lives; whether it said anything on this connection.
+
+    Its first word is waited for in turns of this loop's own: a second that this process could not run in is no
+    second that the relay was silent in.
+    """
+    beats = relays.alive(url)
+    first = asyncio.ensure_future(anext(beats, None))
+    try:
+        for _ in range(PROBE_TURNS):
+            if first in (await asyncio.wait((first,), timeout=TURN_S))[0]:
+                break
+        else:
+            return False
+        await first
+        async for _ in beats:
+            pass  # the client itself minds the silence
+    except HubError:
+        pass
+    finally:
+        said = first.done() and not first.cancelled() and first.exception() is None
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await beats.aclose()
+    return said

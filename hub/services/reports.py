@@ -3,8 +3,10 @@
 Reports come at least once, so taking one twice must change nothing.
 """
 
+import asyncio
 import contextlib
-from typing import Annotated, Final, Literal, TypeAlias
+from collections.abc import Coroutine
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import httpx
 import structlog
@@ -13,7 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 from hub.bus.gateway_wire import (
     AlarmReport,
+    CascadeEnd,
     CascadeInvite,
+    CascadeTalk,
     CatalogReport,
     DeviceInfoReport,
     DeviceReport,
@@ -35,7 +39,16 @@ GROUP: Final = "api"
 MAX_PICTURE_BYTES: Final = 8 * 2**20
 Taken = Literal["done", "dropped", "again"]
 
-FromGateway: TypeAlias = DeviceReport | DeviceInfoReport | CatalogReport | PositionReport | AlarmReport | CascadeInvite
+FromGateway: TypeAlias = (
+    DeviceReport
+    | DeviceInfoReport
+    | CatalogReport
+    | PositionReport
+    | AlarmReport
+    | CascadeInvite
+    | CascadeTalk
+    | CascadeEnd
+)
 Report: TypeAlias = Annotated[AnomalyReport | SessionReport | FromGateway, Field(discriminator="type")]
 
 _report: Final[TypeAdapter[Report]] = TypeAdapter(Report)
@@ -60,6 +73,7 @@ class Reports:
         self._placements = placements
         self._token = token
         self._node = node
+        self._group: asyncio.TaskGroup | None = None
         self.counts: dict[Taken, int] = {"done": 0, "dropped": 0, "again": 0}
 
     async def run(self) -> None:
@@ -67,9 +81,12 @@ class Reports:
         if self._ctx.redis is None:
             return
         reader = GroupReader(self._ctx.redis, REPORTS_STREAM, GROUP, self._node)
-        async with httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {self._token}"}, timeout=5.0, trust_env=False, follow_redirects=False
-        ) as http:
+        async with (
+            asyncio.TaskGroup() as self._group,
+            httpx.AsyncClient(
+                headers={"Authorization": f"Bearer {self._token}"}, timeout=5.0, trust_env=False, follow_redirects=False
+            ) as http,
+        ):
             async for entry in reader.entries():
                 taken = await self.take(entry, http)
                 self.counts[taken] += 1
@@ -124,7 +141,26 @@ class Reports:
             case AlarmReport():
                 await device_alarms.take_alarm(self._ctx, report)
             case CascadeInvite():
-                await platforms.answer_invite(self._ctx, self._gateways, self._placements, report)
+                self._beside(platforms.answer_invite(self._ctx, self._gateways, self._placements, report))
+            case CascadeTalk():
+                relays = self._media.relays
+                self._beside(platforms.answer_talk(self._ctx, self._gateways, self._placements, relays, report))
+            case CascadeEnd():
+                await platforms.end_stream(self._placements, report)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """What waits for a relay or a device does not hold up the reports behind it."""
+        assert self._group is not None
+
+        async def guarded() -> None:
+            try:
+                await work
+            except HubError as error:
+                log.warning("report.dropped", error=error.id)
+            except Exception:
+                log.exception("report.failed")
+
+        self._group.create_task(guarded(), name="reports/beside")
 
     async def _session(self, report: SessionReport) -> None:
         if not report.stream:  # of a page's one connection: the process with its socket tells it

@@ -34,5 +34,6 @@ def config_of(url: str, *, watched: bool, gateway: str | None) -> StreamConfig:
             "gateway": gateway or "http://127.0.0.1:9",
             "media": media,
             "pictures_every_ms": every,
+            "keep_open": "listen" in query,  # a platform speaks whether somebody listens or not
         }
     )

@@ -6,22 +6,23 @@ last, so that a relay that is slow keeps nobody's socket waiting.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import structlog
 
-from hub.bus.relay_wire import NodeInfo, SubscribeIn, SubscriberAnswer, SubscriberOut, TracksIn, TrackWish
+from hub.bus.relay_wire import NodeInfo, SubscribeIn, SubscriberAnswer, SubscriberOut, TracksIn
 from hub.domain.errors import Conflict, HubError, NotFound, Unauthenticated, Unavailable
 from hub.services.accounts import SignedInAs
 from hub.services.context import Context
 from hub.services.media import Media, owner_key
-from hub.services.media_grants import Granted, grant
+from hub.services.media_grants import Granted, Shown, grant, wish_of
 from signaling import wire
 
 log: Final = structlog.get_logger(__name__)
 
+_Layer: TypeAlias = tuple[int | None, int | None]
 WAITING: Final = frozenset({"conference.not_publishing", "conference.stage_empty"})
 
 
@@ -51,7 +52,7 @@ class Subscription:
         self._wanted: dict[str, wire.WantedTrack] = {}
         self._granted: dict[str, Granted] = {}
         self._refused: dict[str, tuple[str, str]] = {}  # key -> state, error
-        self._told: dict[str, tuple[str, str | None]] = {}
+        self._told: dict[str, tuple[str, str | None, _Layer]] = {}
         self._lived: set[str] = set()  # what played once ends, what never did is refused
         self._viewed: set[str] = set()  # grants that are recorded
         self._connection: _Connection | None = None
@@ -60,6 +61,7 @@ class Subscription:
         self._anew = False
         self._restart = False
         self._due = False
+        self._news = 0  # what was heard that may change who may see what
         self._answer: wire.MediaAnswer | None = None
         self._wake = asyncio.Event()
 
@@ -77,6 +79,7 @@ class Subscription:
         for key in [key for key, (state, _) in self._refused.items() if state != "live"]:
             self._refused.pop(key)  # asked for again: looked at again
         self._wanted, self._h265 = wanted, message.h265
+        self._news += 1
         # A page that wants nothing lets its connection go: what it wants next comes by another one.
         self._anew = self._anew or message.anew or not message.tracks
         self._adopt = message.session
@@ -105,6 +108,8 @@ class Subscription:
         self._forget(name for name, track in self._wanted.items() if track.conference == id)
 
     def _forget(self, names: Iterable[str]) -> None:
+        """Authorise these again, and whatever is being authorised at this moment: that may be of before, too."""
+        self._news += 1
         if found := list(names):
             for name in found:
                 self._granted.pop(name, None)
@@ -224,17 +229,27 @@ class Subscription:
             self._connection = None if found is None else _Connection(adopt, found, adopted=True)
 
     async def _authorise(self) -> None:
-        for key, track in self._wanted.items():
+        for key, track in list(self._wanted.items()):
             if key in self._granted or key in self._refused:
                 continue
-            try:
-                self._granted[key] = await grant(
-                    self._ctx, self._who(), camera=track.camera, conference=track.conference, member=track.member
-                )
-            except HubError as error:
-                if isinstance(error, Unauthenticated):
-                    raise
-                self._refuse([key], error.id)
+            news = self._news
+            granted, error = await self._ask(track)
+            if news != self._news:  # the answer may be of before what was heard meanwhile
+                self._again()
+            elif granted is not None:
+                self._granted[key] = granted
+            else:
+                self._refuse([key], error)
+
+    async def _ask(self, track: wire.WantedTrack) -> tuple[Granted | None, str]:
+        try:
+            return await grant(
+                self._ctx, self._who(), camera=track.camera, conference=track.conference, member=track.member
+            ), ""
+        except Unauthenticated:
+            raise
+        except HubError as error:
+            return None, error.id
 
     async def _bring_about(self) -> bool:
         """Have the relay send what is granted. False when something has to be told to it once more."""
@@ -244,7 +259,7 @@ class Subscription:
             return True  # nothing can be had now
         await self._note(connection)
         wishes = [  # the page may have changed its mind meanwhile
-            self._wish(stream, keys) for stream, keys in self._streams().items() if stream in connection.brought
+            wish_of(stream, shown) for stream, shown in self._streams().items() if stream in connection.brought
         ]
         wishes_of = TracksIn(tracks=wishes, again=connection.adopted, h265=self._h265)
         out = await self._media.relays.wish(connection.node.url, connection.session, wishes_of)
@@ -255,34 +270,37 @@ class Subscription:
         await self._record()
         return not connection.forgotten
 
-    def _streams(self) -> dict[str, list[str]]:
-        """Granted keys by stream: two tiles may show the same picture."""
-        streams: dict[str, list[str]] = {}
+    def _streams(self) -> dict[str, list[Shown]]:
+        """What is granted, by stream: two tiles may show the same picture."""
+        streams: dict[str, list[Shown]] = {}
         for key, granted in self._granted.items():
-            if key in self._wanted:
-                streams.setdefault(granted.stream, []).append(key)
+            if (track := self._wanted.get(key)) is not None:
+                streams.setdefault(granted.stream, []).append(Shown(key, track, granted))
         return streams
 
-    async def _bring(self, streams: Mapping[str, list[str]]) -> None:
+    async def _bring(self, streams: Mapping[str, list[Shown]]) -> None:
         """Have every stream at the home relay, opening the connection there."""
-        for stream, keys in streams.items():
+        for stream, shown in streams.items():
             connection = self._connection
             if connection is not None and stream in connection.brought:
                 continue
-            granted = next((self._granted[key] for key in keys if key in self._granted), None)
-            if granted is None:
+            if all(self._granted.get(each.key) is not each.granted for each in shown):
                 continue  # not wanted any more since this began
             try:
-                node = await self._place(granted, connection)
+                node = await self._place(stream, connection)
             except (NotFound, Conflict) as error:  # it went since it was granted, or nobody publishes yet
-                self._refuse(keys, "conference.not_publishing" if error.id == "stream.unknown" else error.id)
+                self._refuse_granted(shown, "conference.not_publishing" if error.id == "stream.unknown" else error.id)
                 continue
             if connection is None:
                 connection = await self._open(node)
             if node.id == connection.node.id:
                 connection.brought.add(stream)
             else:
-                self._refuse(keys, "relay.elsewhere")
+                self._refuse_granted(shown, "relay.elsewhere")
+
+    def _refuse_granted(self, shown: Iterable[Shown], error: str) -> None:
+        """Unless it was granted anew, or is wanted no more."""
+        self._refuse([each.key for each in shown if self._granted.get(each.key) is each.granted], error)
 
     def _refuse(self, keys: Iterable[str], error: str) -> None:
         for key in keys:
@@ -290,11 +308,11 @@ class Subscription:
             state = "waiting" if error in WAITING else "ended" if key in self._lived else "refused"
             self._refused[key] = (state, error)
 
-    async def _place(self, granted: Granted, at: _Connection | None) -> NodeInfo:
+    async def _place(self, stream: str, at: _Connection | None) -> NodeInfo:
         """The relay that carries a granted stream: the one given, by a leg where it has to be."""
         home = None if at is None else at.node
-        anew = at is not None and granted.stream in at.forgotten
-        return await self._media.placements.viewing(granted.stream, at=home, anew=anew)
+        anew = at is not None and stream in at.forgotten
+        return await self._media.placements.viewing(stream, at=home, anew=anew)
 
     async def _open(self, node: NodeInfo) -> _Connection:
         who = self._who()
@@ -318,15 +336,6 @@ class Subscription:
             )
             connection.keys, connection.streams = keys, streams
 
-    def _wish(self, stream: str, keys: Sequence[str]) -> TrackWish:
-        tracks = [self._wanted[key] for key in keys]
-        seen = [track for track in tracks if track.visible] or tracks
-        width = None if any(track.width is None for track in seen) else max(track.width or 0 for track in seen)
-        return TrackWish(
-            stream=stream, width=width, visible=any(track.visible for track in tracks),
-            audio=any(track.audio for track in tracks), grants=[list(self._granted[key].keys) for key in keys],
-        )  # fmt: skip
-
     async def _record(self) -> None:
         for key, granted in list(self._granted.items()):
             name = f"{key}/{granted.stream}"
@@ -343,54 +352,27 @@ class Subscription:
             tracks = tuple(
                 wire.OfferedTrack(mid=track.mid, key=key, kind=track.kind)
                 for track in offer.tracks
-                for key in streams.get(track.stream, ())
+                for key in (each.key for each in streams.get(track.stream, ()))
             )
             self._tell(wire.MediaOffer(session=out.session, revision=offer.revision, sdp=offer.sdp, tracks=tracks))
         for stream, state in out.states.items():
-            for key in streams.get(stream, ()):
+            for each in streams.get(stream, ()):
                 if state != "unknown":  # it is told of the stream once more
-                    self._say_state(key, state, None)
+                    self._say_state(each.key, state, None, out.layers.get(stream, (None, None)))
         self._say_refused()
 
     def _say_refused(self) -> None:
         for key, (state, error) in self._refused.items():
             self._say_state(key, state, error)
 
-    def _say_state(self, key: str, state: str, error: str | None) -> None:
+    def _say_state(self, key: str, state: str, error: str | None, layer: _Layer = (None, None)) -> None:
         error = "sdp.no_codec" if state == "refused" and error is None else error
-        if self._told.get(key) != (state, error):
-            self._told[key] = (state, error)
+        if self._told.get(key) != (state, error, layer):
+            self._told[key] = (state, error, layer)
             if state == "live":
                 self._lived.add(key)
-            self._tell(wire.MediaTrack.model_validate({"key": key, "state": state, "error": error}))
-
-
-class Subscriptions:
-    """Those of one process."""
-
-    def __init__(self) -> None:
-        self._open: set[Subscription] = set()
-
-    def join(self, subscription: Subscription) -> None:
-        """A page came."""
-        self._open.add(subscription)
-
-    def part(self, subscription: Subscription) -> None:
-        """And went. Its pictures stay until its connection ends, so that a page may come back to them."""
-        self._open.discard(subscription)
-
-    def live(self, message: Mapping[str, Any]) -> None:
-        """A hint of the live channel."""
-        for subscription in tuple(self._open):
-            if "media_gone" in message:
-                subscription.gone(str(message["media_gone"]))
-            elif "subscriber" in message:
-                what, reason = str(message.get("what")), str(message.get("reason", ""))
-                subscription.reported(str(message["subscriber"]), what, reason)
-            elif "moves" in message:
-                subscription.moves({str(id) for _, id in message["moves"]})
-            elif "conference" in message:
-                subscription.conference(str(message["conference"]))
+            said = {"key": key, "state": state, "error": error, "layer": layer[0], "layers": layer[1]}
+            self._tell(wire.MediaTrack.model_validate(said))
 
 
 def _source(track: wire.WantedTrack) -> tuple[str | None, str | None, str | None]:

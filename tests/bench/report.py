@@ -12,7 +12,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
-BENCHES: Final = ("relay", "source", "transcode", "ps", "sip", "vision")
+BENCHES: Final = ("relay", "browser", "source", "transcode", "ps", "sip", "vision")
 
 
 def run(name: str, *, quick: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hub.demo.gb_device.options import DeviceOptions
 from hub.demo.gb_device.views import encoded
 from hub.domain.clock import system_clock
 from hub.gateway import run_gateway
+from hub.gateway.process import Gateway
 from hub.media.node import run_relay
 from hub.media.sources.gb28181.source import GbSource
 from hub.settings import Settings
@@ -116,6 +117,7 @@ class Chain:
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     sip_port: int = 0
+    gateway: Gateway = field(init=False)
 
     # parts -----------------------------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class Chain:
         ready = asyncio.Event()
         name = f"{part}-{len(self.tasks)}"
         client = self.hub.redis.client(name)
-        run: Any = run_relay if part == "relay" else run_gateway
+        run: Any = run_relay if part == "relay" else partial(run_gateway, on_made=self._made)
 
         async def work() -> None:
             try:
@@ -143,6 +145,9 @@ class Chain:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
+
+    def _made(self, gateway: Gateway) -> None:
+        self.gateway = gateway
 
     def _ready(self, node: Any, ready: asyncio.Event) -> None:
         if node.role == "gateway" and not self.sip_port:

@@ -133,6 +133,32 @@ async def media_rig(**given: Any) -> AsyncIterator[Rig]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+async def _patches_its_ice(rig: Rig, mine: str, other: str, place: str, tag: str) -> None:
+    """RFC 9725 §4.3: trickle under the entity tag, begin anew with ``*``; and nothing under a tag of before."""
+
+    async def patch(who: str, status: int, body: str, match: str | None) -> Any:
+        headers = {"Content-Type": "application/trickle-ice-sdpfrag"} | ({"If-Match": match} if match else {})
+        return await rig.hub.call(who, "PATCH", place, status, content=body, headers=headers)
+
+    done, fresh = "a=end-of-candidates\r\n", "a=ice-ufrag:fresh\r\na=ice-pwd:0123456789abcdef01234567\r\n"
+    assert tag.startswith('"')  # a strong one
+    await patch(mine, 204, done, tag)
+    await patch(mine, 204, done, f'"other", {tag}')
+    assert (await patch(mine, 428, done, None))["error"]["id"] == "media.no_condition"
+    assert (await patch(mine, 412, done, f"W/{tag}"))["error"]["id"] == "media.outdated"
+    anew = await patch(mine, 200, fresh, "*")
+    now = anew.headers["etag"]
+    assert now.strip('"') in anew.text
+    assert now != tag
+    late = "a=ice-ufrag:before\r\na=ice-pwd:0123456789abcdef01234567\r\na=end-of-candidates\r\n"
+    assert (await patch(mine, 412, late, tag))["error"]["id"] == "media.outdated"
+    await patch(mine, 204, fresh, now)  # the same credentials once more: nothing begins anew
+    await patch(mine, 422, "a=ice-ufrag:half\r\n", "*")
+    assert (await patch(other, 404, fresh, "*"))["error"]["id"] == "media.session_unknown"
+    assert (await patch(other, 404, fresh, None))["error"]["id"] == "media.session_unknown"
+    await rig.hub.call(mine, "PATCH", place, 422, content=fresh, headers=SDP | {"If-Match": now})
+
+
 async def test_a_viewer_sees_a_camera_and_ends_its_own_session_only(rig: Rig) -> None:
     relay = await rig.relay()
     camera = await rig.camera()
@@ -150,16 +176,7 @@ async def test_a_viewer_sees_a_camera_and_ends_its_own_session_only(rig: Rig) ->
         refused = await rig.hub.call("sysadmin", "DELETE", place, 404)
         assert refused["error"]["id"] == "media.session_unknown"
         await rig.hub.call("commander", "GET", place, 405)
-        trickle = {"Content-Type": "application/trickle-ice-sdpfrag"}
-        await rig.hub.call("commander", "PATCH", place, 204, content="a=end-of-candidates\r\n", headers=trickle)
-        fresh = "a=ice-ufrag:fresh\r\na=ice-pwd:0123456789abcdef01234567\r\n"
-        anew = await rig.hub.call("commander", "PATCH", place, 200, content=fresh, headers=trickle)
-        assert anew.headers["etag"].strip('"') in anew.text
-        assert anew.headers["etag"] != answer.headers["etag"]
-        await rig.hub.call("commander", "PATCH", place, 422, content=fresh, headers=SDP)
-        await rig.hub.call("commander", "PATCH", place, 422, content="a=ice-ufrag:half\r\n", headers=trickle)
-        stranger = await rig.hub.call("sysadmin", "PATCH", place, 404, content=fresh, headers=trickle)
-        assert stranger["error"]["id"] == "media.session_unknown"
+        await _patches_its_ice(rig, "commander", "sysadmin", place, answer.headers["etag"])
         for _ in range(5):
             await (await track).recv()
         await rig.hub.call("commander", "DELETE", place, 204)

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from aiortc.mediastreams import VideoStreamTrack
 
+from hub.services.media_grants import Granted, grant
 from signaling import wire
 from signaling.transport.ws import Closed, HubSocket
 from tests.integration.live_rig import until
@@ -28,6 +30,8 @@ class Page:
     session: str | None = None
     offers: list[wire.MediaOffer] = field(default_factory=list)
     states: dict[str, wire.MediaTrack] = field(default_factory=dict)
+    said_of: list[tuple[str, str]] = field(default_factory=list)  # key, state: all that it was told
+    conferences: list[wire.ConferenceState] = field(default_factory=list)
     ended: list[wire.MediaEnded] = field(default_factory=list)
     failed: list[wire.Failed] = field(default_factory=list)
     old: list[LightSubscriber] = field(default_factory=list)
@@ -44,6 +48,9 @@ class Page:
                     await self._offered(offer)
                 case wire.MediaTrack() as track:
                     self.states[track.key] = track
+                    self.said_of.append((track.key, track.state))
+                case wire.ConferenceState() as conference:
+                    self.conferences.append(conference)
                 case wire.MediaEnded() as ended:
                     self.ended.append(ended)
                 case wire.Failed() as failed:
@@ -321,3 +328,54 @@ async def test_hostile_messages_are_answered_by_name_and_end_nothing(rig: Rig) -
         await until(lambda: len(wall.failed) >= 2)
         assert {failed.error for failed in wall.failed} == {"ws.not_understood"}
         await wall.flows("1", more=10)
+
+
+async def test_what_changes_while_a_picture_is_being_authorised_is_not_overlooked(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.relay()
+    gate = await rig.camera("gate", unit="city")
+    conference = (await rig.hub.open_conference("dept-water"))["id"]
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*given: Any, **named: Any) -> Granted:
+        try:
+            return await grant(*given, **named)
+        finally:  # the answer is there, and is held back while the world moves on
+            asked.set()
+            await go_on.wait()
+
+    monkeypatch.setattr("hub.services.subscriptions.grant", slowly)
+    async with page(rig, "commander") as host:
+        await host.want(wire.WantedTrack(key="stage", conference=conference))
+        await asked.wait()
+        await host.ws.send(wire.ConferenceStage(conference=conference, camera=gate))
+        await until(lambda: gate in [each.conference["stage"] for each in host.conferences], seconds=PATIENCE)
+        go_on.set()
+        await until(lambda: bool(host.offers), seconds=PATIENCE)
+        await host.flows("stage")
+
+
+async def test_a_grant_that_is_withdrawn_while_it_is_being_looked_at_shows_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.relay()
+    gate = await rig.camera("gate", unit="city")
+    conference = (await rig.hub.open_conference("dept-water", camera=gate))["id"]
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*given: Any, **named: Any) -> Granted:
+        granted = await grant(*given, **named)
+        asked.set()
+        await go_on.wait()
+        return granted
+
+    monkeypatch.setattr("hub.services.subscriptions.grant", slowly)
+    async with page(rig, "commander") as host:
+        await host.want(wire.WantedTrack(key="stage", conference=conference))
+        await asked.wait()
+        await host.ws.send(wire.ConferenceStage(conference=conference, camera=None))
+        await until(lambda: None in [each.conference["stage"] for each in host.conferences], seconds=PATIENCE)
+        go_on.set()
+        await host.said("stage", "waiting", "conference.stage_empty")
+        assert host.offers == []

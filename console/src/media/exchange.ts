@@ -1,5 +1,6 @@
 // The HTTP half of WHEP and WHIP: an offer goes out, an answer and the session's address come back.
 import { ApiError, reach, refusalOf } from '@/wire/http'
+import { whenTransportEnds } from './transport'
 
 export interface Exchanged {
   answer: string
@@ -15,6 +16,36 @@ export async function exchange(url: string, offer: string, signal?: AbortSignal)
   const place = answer.headers.get('Location')
   if (!place) throw new ApiError({ id: 'network.not_understood', message: 'no Location', status: answer.status })
   return { answer: await answer.text(), session: new URL(place, new URL(url, window.location.href)).href }
+}
+
+export interface Negotiation {
+  url: string
+  signal: AbortSignal
+  ice: (pc: RTCPeerConnection) => Promise<void>
+  post: (url: string, offer: string, signal: AbortSignal) => Promise<Exchanged>
+  end: (session: string | null) => void
+  ended: () => void // the relay closed the connection
+}
+
+/**
+ * Offer what the connection has, and take the answer: the session. Throws what refused it, and when it is aborted
+ * meanwhile; no session is left behind then.
+ */
+export async function negotiate(pc: RTCPeerConnection, how: Negotiation): Promise<string> {
+  await how.ice(pc)
+  how.signal.throwIfAborted()
+  await pc.setLocalDescription()
+  const { answer, session } = await how.post(how.url, pc.localDescription?.sdp ?? '', how.signal)
+  try {
+    how.signal.throwIfAborted()
+    await pc.setRemoteDescription({ type: 'answer', sdp: answer })
+    how.signal.throwIfAborted()
+  } catch (error) {
+    how.end(session)
+    throw error
+  }
+  whenTransportEnds(pc, how.ended)
+  return session
 }
 
 /** End a session; survives the page's own end. Failures are of no interest: the relay times out as well. */

@@ -1,14 +1,15 @@
 // One picture of the page's connection, with the same face as a WHEP player; where the connection cannot carry it, a
 // WHEP player of its own takes over. No framework.
 import { Backoff } from '@/wire/backoff'
-import { Emitter } from '@/wire/emitter'
+import { Emitter, type Off } from '@/wire/emitter'
 import { judge, LIMITS, step, type Limits, type PhaseEvent } from './phase'
 import { Progress } from './progress'
+import { Screens } from './screens'
 import { readStats, type Counters } from './stats'
 import type { SharedTrack, Subscriber, Wish } from './subscriber'
 import { WhepPlayer, type View, type WhepEvents } from './whep'
 
-export type Player = Pick<WhepPlayer, 'view' | 'stream' | 'start' | 'stop' | 'retryNow' | 'attach' | 'on'>
+export type Player = Pick<WhepPlayer, 'view' | 'stream' | 'start' | 'stop' | 'retryNow' | 'show' | 'on'>
 
 export interface SharedOptions {
   subscriber: Subscriber
@@ -16,7 +17,7 @@ export interface SharedOptions {
   limits?: Limits
   backoff?: Backoff
   now?: () => number
-  whep?: (url: string) => Player
+  whep?: (url: string, screens: Screens) => Player
 }
 
 const TICK = 500 // ms
@@ -34,12 +35,10 @@ export function addressOf(wish: Wish): string {
 }
 
 export class SharedPlayer extends Emitter<WhepEvents> implements Player {
-  readonly stream = new MediaStream()
+  private readonly screens = new Screens()
   view: View = EMPTY
   private track: SharedTrack | null = null
   private alone: Player | null = null
-  private video: HTMLVideoElement | null = null
-  private frameCallback = 0
   private counters: Counters | null = null
   private growing = 0
   private startedAt = 0
@@ -47,20 +46,24 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
   private timer: ReturnType<typeof setInterval> | undefined
   private lineTimer: ReturnType<typeof setTimeout> | undefined
   private retryTimer: ReturnType<typeof setTimeout> | undefined
-  private watching: (() => void) | null = null
-  private intersects = true
   private readonly progress = new Progress()
   private readonly options: Required<SharedOptions>
 
   constructor(options: SharedOptions) {
     super()
+    this.screens.on('look', this.look)
+    this.screens.on('frame', (rtp) => { this.shown(rtp) })
     this.options = {
       limits: LIMITS,
       backoff: new Backoff(500, 8_000),
       now: () => Date.now(),
-      whep: (url) => new WhepPlayer({ url, audio: options.wish.audio ?? false, limits: this.options.limits }),
+      whep: (url, screens) => new WhepPlayer({ url, screens, audio: options.wish.audio ?? false, limits: this.options.limits }),
       ...options,
     }
+  }
+
+  get stream(): MediaStream {
+    return this.screens.stream
   }
 
   start(): void {
@@ -83,7 +86,6 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     clearTimeout(this.lineTimer)
     clearTimeout(this.retryTimer)
     this.close()
-    this.alone?.attach(null)
     this.alone?.stop()
     this.alone = null
     this.options.backoff.reset()
@@ -102,49 +104,16 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     this.open()
   }
 
-  attach(video: HTMLVideoElement | null): void {
-    if (this.video && this.frameCallback) this.video.cancelVideoFrameCallback(this.frameCallback)
-    this.watching?.()
-    this.watching = null
-    this.video = video
-    this.frameCallback = 0
-    this.alone?.attach(video)
-    if (!video) return
-    if (!this.alone) {
-      video.srcObject = this.stream
-      this.awaitFrame(video)
-    }
-    this.watch(video)
+  show(video: HTMLVideoElement): Off {
+    return this.screens.show(video)
   }
 
-  /** Its tile's width and whether it can be seen decide on the layer, and whether anything is sent at all. */
-  private watch(video: HTMLVideoElement): void {
-    if (typeof ResizeObserver === 'undefined' || typeof IntersectionObserver === 'undefined') return
-    const size = new ResizeObserver(() => { this.look() })
-    const place = new IntersectionObserver((entries) => {
-      this.intersects = entries.at(-1)?.isIntersecting ?? true
-      this.look()
-    })
-    size.observe(video)
-    place.observe(video)
-    this.watching = () => {
-      size.disconnect()
-      place.disconnect()
-      this.intersects = true
-    }
-    this.look()
-  }
-
+  /** The width of its tiles and whether they can be seen decide on the layer, and whether anything is sent at all. */
   private readonly look = (): void => {
     if (!this.track) return
-    const seen = this.visible
-    const width = this.video ? this.video.clientWidth * (window.devicePixelRatio || 1) : 0
+    const { seen, width } = this.screens
     if (seen && !this.track.visible) this.startAnew()
-    this.track.look(width > 0 ? width : null, seen)
-  }
-
-  private get visible(): boolean {
-    return document.visibilityState !== 'hidden' && this.intersects
+    this.track.look(width, seen)
   }
 
   private startAnew(): void {
@@ -153,13 +122,9 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     if (this.view.lastFrameAt !== null) this.view = { ...this.view, lastFrameAt: this.startedAt }
   }
 
-  private awaitFrame(video: HTMLVideoElement): void {
-    if (!('requestVideoFrameCallback' in video)) return
-    this.frameCallback = video.requestVideoFrameCallback((_, frame) => {
-      if (this.video !== video) return
-      if (frame.rtpTimestamp === undefined || this.progress.push(this.options.now(), frame.rtpTimestamp)) this.frame()
-      this.awaitFrame(video)
-    })
+  private shown(rtp: number | undefined): void {
+    if (this.alone) return // it hears for itself
+    if (rtp === undefined || this.progress.push(this.options.now(), rtp)) this.frame()
   }
 
   private open(): void {
@@ -168,7 +133,7 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     this.progress.reset()
     clearInterval(this.timer)
     this.timer = setInterval(() => { this.tick() }, TICK)
-    const track = this.options.subscriber.open(this.options.wish, this.visible)
+    const track = this.options.subscriber.open(this.options.wish, this.screens.seen)
     this.track = track
     track.on('change', () => {
       if (this.track === track) this.changed(track)
@@ -179,8 +144,7 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
   private changed(track: SharedTrack): void {
     const fresh = track.tracks.filter((one) => !this.stream.getTracks().includes(one))
     if (fresh.length > 0) {
-      for (const old of this.stream.getTracks()) this.stream.removeTrack(old)
-      for (const one of track.tracks) this.stream.addTrack(one)
+      this.screens.put(track.tracks)
       this.counters = null
       this.progress.reset()
       this.emit('stream', this.stream)
@@ -193,20 +157,17 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
   /** By WHEP, on a connection of its own. */
   private goAlone(): void {
     this.close()
-    const player = this.options.whep(addressOf(this.options.wish))
+    const player = this.options.whep(addressOf(this.options.wish), this.screens)
     this.alone = player
     player.on('change', (view) => {
       if (this.alone !== player) return
       this.view = view
       this.emit('change', view)
     })
-    player.on('stream', (media) => {
-      for (const old of this.stream.getTracks()) this.stream.removeTrack(old)
-      for (const one of media.getTracks()) this.stream.addTrack(one)
-      this.emit('stream', this.stream)
+    player.on('stream', () => {
+      if (this.alone === player) this.emit('stream', this.stream)
     })
     player.start()
-    if (this.video) player.attach(this.video)
   }
 
   private frame(): void {
@@ -241,12 +202,12 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     if (!report || this.track !== track) return
     const read = readStats(report.values(), this.options.now(), this.counters)
     if (!read) return
-    const before = this.counters
+    const before = this.counters?.ssrc === read.counters.ssrc ? this.counters : null
     this.counters = read.counters
     const grew = read.counters.decoded > (before?.decoded ?? 0)
     this.growing = !grew ? 0 : this.view.phase === 'connecting' && before !== null ? STEADY : this.growing + 1
     if (this.growing >= STEADY) this.frame()
-    this.view = { ...this.view, stats: read.stats }
+    this.view = { ...this.view, stats: { ...read.stats, layer: track?.layer ?? null } }
     this.emit('change', this.view)
   }
 

@@ -22,7 +22,7 @@ describe('readStats', () => {
     const read = readStats(report(), 1_000, null)
     expect(read?.stats).toEqual({
       framesDecoded: 50, fps: 25, width: 1280, height: 720, codec: 'H264', kbps: null,
-      rtt: 12, delay: 6 + 40 + 5, loss: 0.01,
+      rtt: 12, delay: 6 + 40 + 5, loss: 0.01, layer: null,
     })
   })
 

@@ -1,5 +1,11 @@
 // Figures of one inbound video from RTCPeerConnection.getStats(). Pure.
 
+/** Which of the sizes of a picture comes: 1 is the smallest. */
+export interface Layer {
+  at: number
+  of: number
+}
+
 export interface Stats {
   framesDecoded: number
   fps: number | null
@@ -10,10 +16,12 @@ export interface Stats {
   rtt: number | null // ms, whole way and back
   delay: number | null // ms: half the way, jitter buffer and decoding
   loss: number | null // 0..1 since the last reading
+  layer: Layer | null // where the source has several sizes
 }
 
 export interface Counters {
   at: number // ms
+  ssrc: number | null // other counters than those of another one: a section that is used again begins anew
   bytes: number
   received: number
   lost: number
@@ -49,6 +57,7 @@ export function readStats(
   if (!inbound) return null
   const counters: Counters = {
     at,
+    ssrc: num(inbound.ssrc),
     bytes: num(inbound.bytesReceived) ?? 0,
     received: num(inbound.packetsReceived) ?? 0,
     lost: num(inbound.packetsLost) ?? 0,
@@ -58,7 +67,7 @@ export function readStats(
     decoded: num(inbound.framesDecoded) ?? 0,
     packets: num(entries.find((one) => one.type === 'transport')?.packetsReceived),
   }
-  const last = before ?? { at, bytes: 0, received: 0, lost: 0, bufferDelay: 0, buffered: 0, decodeTime: 0, decoded: 0, packets: null }
+  const last = before?.ssrc === counters.ssrc ? before : { at, ssrc: counters.ssrc, bytes: 0, received: 0, lost: 0, bufferDelay: 0, buffered: 0, decodeTime: 0, decoded: 0, packets: null }
   const rtt = pairRtt(entries)
   const buffer = mean(counters.bufferDelay, last.bufferDelay, counters.buffered, last.buffered)
   const decode = mean(counters.decodeTime, last.decodeTime, counters.decoded, last.decoded)
@@ -76,6 +85,7 @@ export function readStats(
     rtt: rtt === null ? null : Math.round(rtt),
     delay: rtt === null ? null : Math.round(rtt / 2 + buffer + decode),
     loss: due > 0 ? lost / due : null,
+    layer: null,
   }
   return { stats, counters }
 }

@@ -4,7 +4,7 @@ import { Emitter } from '@/wire/emitter'
 import type { ClientMessage } from '@/wire/messages'
 import type { SocketEvents } from '@/wire/socket'
 import { addressOf } from './shared'
-import { Subscriber, type Line } from './subscriber'
+import { type SharedTrack, Subscriber, type Line } from './subscriber'
 
 class FakePeer {
   static made: FakePeer[] = []
@@ -101,6 +101,137 @@ async function playing() {
   FakePeer.made[0]?.connect()
   return track
 }
+
+/** Signalling states as W3C webrtc §4.3.1 has them; steps last until they are let go on, and misuse throws. */
+class ColdPeer extends FakePeer {
+  signalingState = 'stable'
+  rolledBack = 0
+  refuses: string[] = []
+  steps: (() => void)[] = []
+
+  private async turn(): Promise<void> {
+    await new Promise<void>((go) => this.steps.push(go))
+    if (this.closed) throw new DOMException('closed', 'InvalidStateError')
+  }
+  override async setRemoteDescription(offer: { sdp: string }): Promise<void> {
+    await this.turn()
+    if (this.refuses.includes(offer.sdp)) throw new DOMException('not understood', 'OperationError')
+    if (this.signalingState === 'have-local-offer') this.rolledBack += 1 // implicitly: this side is the polite one
+    await super.setRemoteDescription(offer)
+    this.signalingState = 'have-remote-offer'
+  }
+  override async setLocalDescription(): Promise<void> {
+    await this.turn()
+    if (this.signalingState !== 'have-remote-offer') throw new DOMException('nothing to answer', 'InvalidStateError')
+    await super.setLocalDescription()
+    this.signalingState = 'stable'
+  }
+  /** Let the step in hand end. */
+  async go(): Promise<void> {
+    await vi.advanceTimersByTimeAsync(0)
+    this.steps.shift()?.()
+    await vi.advanceTimersByTimeAsync(0)
+  }
+}
+
+describe('perfect negotiation', () => {
+  let peers: ColdPeer[]
+  let polite: Subscriber
+  let wanted: SharedTrack
+  const answers = () => line.sent.filter((one) => one.type === 'media.answer').map((one) => [one.session, one.revision])
+
+  const step = async (at: number) => {
+    await vi.advanceTimersByTimeAsync(0)
+    await peers[at]?.go()
+  }
+
+  beforeEach(async () => {
+    peers = []
+    const connect = () => {
+      const peer = new ColdPeer()
+      peers.push(peer)
+      return peer as unknown as RTCPeerConnection
+    }
+    polite = new Subscriber({ line: line.line, connect, ice: () => Promise.resolve(), h265: () => false, backoff: new Backoff(300, 300, () => 0.5) })
+    wanted = polite.open({ camera: 'cam-1' })
+    await vi.advanceTimersByTimeAsync(50)
+  })
+
+  it('never begins an answer while another one is being made', async () => {
+    line.offer('ses-1', 1, [video('0', '1')])
+    line.offer('ses-1', 2, [video('0', '1'), video('1', '1')])
+    await step(0)
+    expect(peers).toHaveLength(1)
+    expect(peers[0]?.steps).toHaveLength(1) // of the second offer: the first one was overtaken before it began
+    await step(0)
+    expect(answers()).toEqual([['ses-1', 2]])
+    expect(peers[0]?.signalingState).toBe('stable')
+  })
+
+  it('finishes the answer in hand before an offer that arrives meanwhile', async () => {
+    line.offer('ses-1', 1, [video('0', '1')])
+    await step(0) // the offer is taken, the answer is being made
+    expect(peers[0]?.signalingState).toBe('have-remote-offer')
+    line.offer('ses-1', 2, [video('0', '1'), video('1', '1')])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(peers[0]?.remote).toHaveLength(1)
+    for (let i = 0; i < 3; i += 1) await step(0)
+    expect(peers[0]?.remote).toEqual(['mid:0', 'mid:0 mid:1'])
+    expect(answers()).toEqual([['ses-1', 1], ['ses-1', 2]])
+  })
+
+  it('passes over an offer that it has answered already, and an older one', async () => {
+    line.offer('ses-1', 2, [video('0', '1')])
+    await step(0)
+    await step(0)
+    line.offer('ses-1', 2, [video('0', '1')])
+    line.offer('ses-1', 1, [video('0', '1')])
+    await step(0)
+    expect(answers()).toEqual([['ses-1', 2]])
+    expect(peers[0]?.remote).toHaveLength(1)
+  })
+
+  it('gives way where it had an offer of its own in hand', async () => {
+    line.offer('ses-1', 1, [video('0', '1')])
+    await vi.advanceTimersByTimeAsync(0)
+    if (peers[0]) peers[0].signalingState = 'have-local-offer'
+    await step(0)
+    await step(0)
+    expect(peers[0]?.rolledBack).toBe(1)
+    expect(answers()).toEqual([['ses-1', 1]])
+  })
+
+  it('asks for an offer anew when one cannot be used, and for another connection when that cannot be either', async () => {
+    line.offer('ses-1', 1, [video('0', '1')])
+    await vi.advanceTimersByTimeAsync(0)
+    peers[0]?.refuses.push('mid:0')
+    await step(0)
+    expect(line.sent.filter((one) => one.type === 'media.restart')).toHaveLength(1)
+    line.offer('ses-1', 2, [video('0', '1')])
+    await step(0)
+    expect(line.sent.filter((one) => one.type === 'media.restart')).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(400)
+    expect(line.last('media.subscribe')).toMatchObject({ anew: true, session: null })
+    line.offer('ses-2', 1, [video('0', '1')])
+    await step(1)
+    await step(1)
+    expect(answers()).toEqual([['ses-2', 1]])
+  })
+
+  it('says nothing of an offer whose connection it closed meanwhile', async () => {
+    line.offer('ses-1', 1, [video('0', '1')])
+    await vi.advanceTimersByTimeAsync(0)
+    polite.drop(wanted)
+    await vi.advanceTimersByTimeAsync(50)
+    line.sent = []
+    await step(0)
+    expect(peers[0]?.closed).toBe(true)
+    expect(line.sent).toEqual([])
+    line.offer('ses-1', 2, [video('0', '1')])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(peers).toHaveLength(1)
+  })
+})
 
 describe('the one connection', () => {
   it('tells all wishes of a moment in one list', async () => {
@@ -221,6 +352,37 @@ describe('the one connection', () => {
     await vi.advanceTimersByTimeAsync(50)
     expect(line.last('media.subscribe')?.tracks).toEqual([])
     expect(FakePeer.made.every((one) => one.closed)).toBe(true)
+  })
+
+  it('asks for another connection after it closed its own', async () => {
+    const track = await playing()
+    track.close()
+    await vi.advanceTimersByTimeAsync(50)
+    subscriber.open({ camera: 'cam-2' })
+    await vi.advanceTimersByTimeAsync(50)
+    expect(line.last('media.subscribe')).toMatchObject({ anew: true, session: null, tracks: [{ camera: 'cam-2' }] })
+  })
+
+  it('takes back what it wanted for a moment, before anything was offered', async () => {
+    const track = subscriber.open({ camera: 'cam-1' })
+    await vi.advanceTimersByTimeAsync(50)
+    track.close()
+    await vi.advanceTimersByTimeAsync(50)
+    expect(line.last('media.subscribe')?.tracks).toEqual([])
+    line.offer('ses-1', 1, [video('0', track.key)])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(FakePeer.made).toEqual([])
+  })
+
+  it('knows which layer comes, and has no figures of a track of before', async () => {
+    const track = await playing()
+    line.emit('media.track', { type: 'media.track', key: track.key, state: 'live', error: null, layer: 1, layers: 3 })
+    expect(track.layer).toEqual({ at: 1, of: 3 })
+    line.emit('media.track', { type: 'media.track', key: track.key, state: 'live', error: null, layer: null, layers: null })
+    expect(track.layer).toBeNull()
+    const [peer] = FakePeer.made
+    if (peer) peer.getStats = () => Promise.reject(new DOMException('not a track of this one', 'InvalidAccessError'))
+    expect(await track.getStats()).toBeNull()
   })
 
   it('hands an error of the whole list to who still waits', async () => {

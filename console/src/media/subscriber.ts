@@ -5,6 +5,7 @@ import { Emitter, type Off } from '@/wire/emitter'
 import type { ClientMessage, MessageOf } from '@/wire/messages'
 import type { SocketEvents } from '@/wire/socket'
 import { withIceServers } from './ice'
+import type { Layer } from './stats'
 import { whenTransportEnds } from './transport'
 
 /** What somebody wants to see: a camera, a member of a conference, or a conference's stage. */
@@ -47,6 +48,7 @@ export class SharedTrack extends Emitter<{ change: SharedTrack }> {
   width: number | null = null
   visible = true
   tracks: MediaStreamTrack[] = []
+  layer: Layer | null = null
 
   constructor(
     readonly key: string,
@@ -73,9 +75,10 @@ export class SharedTrack extends Emitter<{ change: SharedTrack }> {
     return this.owner.statsOf(this)
   }
 
-  become(state: TrackState, error: string | null): void {
+  become(state: TrackState, error: string | null, layer: Layer | null = null): void {
     this.state = state
     this.error = error
+    this.layer = layer
     this.emit('change', this)
   }
 }
@@ -90,6 +93,7 @@ interface Inbound {
 interface Connection {
   pc: RTCPeerConnection
   session: string
+  revision: number // of the last offer that was answered
   connectedAt: number | null
   offered: readonly OfferedTrack[]
   handed: boolean // somebody shows a picture of it
@@ -102,6 +106,10 @@ export class Subscriber {
   private now: Connection | null = null
   private before: Connection | null = null
   private offers: Promise<void> = Promise.resolve()
+  private newest: MessageOf<'media.offer'> | null = null
+  private refusals = 0 // offers in a row that could not be answered
+  private told = false // the hub knows of wishes
+  private over = false // a connection was closed here that the hub may still take for ours
   private count = 0
   private packets = 0
   private heardAt = 0
@@ -121,9 +129,12 @@ export class Subscriber {
     }
     const { line } = options
     line.on('media.offer', (offer) => {
-      this.offers = this.offers.then(() => this.answer(offer)).catch(() => { this.restart() })
+      this.newest = offer
+      this.offers = this.offers.then(() => this.heed(offer))
     })
-    line.on('media.track', (message) => this.wanted.get(message.key)?.become(message.state, message.error ?? null))
+    line.on('media.track', ({ key, state, error, layer, layers }) => {
+      this.wanted.get(key)?.become(state, error ?? null, layer && layers ? { at: layer, of: layers } : null)
+    })
     line.on('media.ended', (message) => {
       if (message.session === this.now?.session) this.anewLater()
     })
@@ -164,7 +175,7 @@ export class Subscriber {
   async statsOf(track: SharedTrack): Promise<RTCStatsReport | null> {
     const video = track.tracks.find((one) => one.kind === 'video')
     const owner = [this.now, this.before].find((one) => one?.pc.getReceivers().some((receiver) => receiver.track === video))
-    return video && owner ? owner.pc.getStats(video) : null
+    return video && owner ? owner.pc.getStats(video).catch(() => null) : null
   }
 
   private tell(anew = false): void {
@@ -174,10 +185,35 @@ export class Subscriber {
       key, width, visible,
       camera: wish.camera ?? null, conference: wish.conference ?? null, member: wish.member ?? null, audio: wish.audio ?? false,
     }))
-    const known = !anew && this.now !== null
-    if (tracks.length === 0 && !this.now) return
-    this.options.line.send({ type: 'media.subscribe', session: known ? (this.now?.session ?? null) : null, anew, h265: this.options.h265(), tracks })
+    if (tracks.length === 0 && !this.told) return
+    const fresh = anew || this.over
+    const sent = this.options.line.send({
+      type: 'media.subscribe', session: fresh ? null : (this.now?.session ?? null), anew: fresh, h265: this.options.h265(), tracks,
+    })
+    if (sent) {
+      this.told = tracks.length > 0
+      this.over = false
+    }
     if (tracks.length === 0) this.finish()
+  }
+
+  /**
+   * Offers are answered one after the other. One that another has overtaken, or that was answered already, is passed over:
+   * the newest holds everything. An offer that cannot be used is asked for anew; the second time another connection is.
+   */
+  private async heed(offer: MessageOf<'media.offer'>): Promise<void> {
+    if (offer !== this.newest || this.wanted.size === 0) return
+    const connection = this.now
+    if (connection?.session === offer.session && offer.revision <= connection.revision) return
+    try {
+      await this.answer(offer)
+      this.refusals = 0
+    } catch {
+      if (offer !== this.newest || this.wanted.size === 0) return // closed, or another one is here
+      this.refusals += 1
+      if (this.refusals > 1) this.anewLater()
+      else this.restart()
+    }
   }
 
   private async answer(offer: MessageOf<'media.offer'>): Promise<void> {
@@ -189,6 +225,7 @@ export class Subscriber {
     await pc.setRemoteDescription({ type: 'offer', sdp: offer.sdp }) // rolls an own offer back (W3C webrtc §4.4.1.5)
     await pc.setLocalDescription()
     if (this.now !== connection) return
+    connection.revision = offer.revision
     this.options.line.send({ type: 'media.answer', session: offer.session, revision: offer.revision, sdp: pc.localDescription?.sdp ?? '' })
     connection.offered = offer.tracks
     if (!this.before) this.hand(connection)
@@ -248,7 +285,7 @@ export class Subscriber {
       this.before = this.now
     }
     const pc = this.options.connect()
-    const connection: Connection = { pc, session, connectedAt: null, offered: [], handed: false }
+    const connection: Connection = { pc, session, revision: -1, connectedAt: null, offered: [], handed: false }
     this.now = connection
     this.packets = 0
     this.heardAt = Date.now()
@@ -322,6 +359,7 @@ export class Subscriber {
     this.timer = undefined
     this.again = undefined
     this.closeBefore()
+    this.over = true
     this.now?.pc.close()
     this.now = null
   }

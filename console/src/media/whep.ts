@@ -1,14 +1,14 @@
 // Watches one stream by WHEP. No framework: `on('change')` tells what a tile must show.
 // The relay is ICE-lite with its candidates in the answer, so an offer goes out at once, without gathering.
 import { Backoff } from '@/wire/backoff'
-import { Emitter } from '@/wire/emitter'
+import { Emitter, type Off } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
-import { endSession, exchange, type Exchanged } from './exchange'
+import { endSession, exchange, negotiate, type Exchanged } from './exchange'
 import { withIceServers } from './ice'
 import { judge, LIMITS, step, type Limits, type Phase, type PhaseEvent } from './phase'
 import { Progress } from './progress'
+import { Screens } from './screens'
 import { readStats, type Counters, type Stats } from './stats'
-import { whenTransportEnds } from './transport'
 
 export interface View {
   phase: Phase
@@ -22,6 +22,7 @@ export interface View {
 export interface WhepOptions {
   url: string
   audio?: boolean
+  screens?: Screens // where somebody else shows the stream
   limits?: Limits
   backoff?: Backoff
   now?: () => number
@@ -51,14 +52,13 @@ export function movePlayers(session: string, reason: 'drain' | 'lost'): void {
 }
 
 export class WhepPlayer extends Emitter<WhepEvents> {
-  readonly stream = new MediaStream()
+  private readonly screens: Screens
   view: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
   private pc: RTCPeerConnection | null = null
   private session: string | null = null
   private abort: AbortController | null = null
   private successor: AbortController | null = null // a session elsewhere that takes over once it shows pictures
-  private video: HTMLVideoElement | null = null
-  private frameCallback = 0
+  private deaf: Off = () => undefined
   private counters: Counters | null = null
   private readonly progress = new Progress()
   private growing = 0 // readings in a row with new frames
@@ -67,10 +67,11 @@ export class WhepPlayer extends Emitter<WhepEvents> {
   private ticks = 0
   private timer: ReturnType<typeof setInterval> | undefined
   private retryTimer: ReturnType<typeof setTimeout> | undefined
-  private readonly options: Required<WhepOptions>
+  private readonly options: Required<Omit<WhepOptions, 'screens'>>
 
   constructor(options: WhepOptions) {
     super()
+    this.screens = options.screens ?? new Screens()
     this.options = {
       audio: false,
       limits: LIMITS,
@@ -84,9 +85,14 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     }
   }
 
+  get stream(): MediaStream {
+    return this.screens.stream
+  }
+
   start(): void {
     if (this.view.phase !== 'idle') return
     players.add(this)
+    this.deaf = this.screens.on('frame', (rtp) => { this.shown(rtp) })
     this.move('start')
     void this.open()
   }
@@ -94,6 +100,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
   /** End for good; a player may be started again. */
   stop(): void {
     players.delete(this)
+    this.deaf()
     clearTimeout(this.retryTimer)
     this.close()
     this.options.backoff.reset()
@@ -126,10 +133,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     let session: string | null = null
     pc.ontrack = (event) => tracks.push(event.track)
     try {
-      const offer = await this.offerOf(pc)
-      const exchanged = await this.options.post(this.options.url, offer, mine.signal)
-      session = exchanged.session
-      await pc.setRemoteDescription({ type: 'answer', sdp: exchanged.answer })
+      session = await this.negotiate(pc, mine.signal)
       await this.untilShown(pc, mine.signal)
       mine.signal.throwIfAborted()
       this.adopt(pc, session, tracks)
@@ -162,31 +166,17 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     this.progress.reset()
     this.listen(pc)
     this.take(tracks)
-    whenTransportEnds(pc, () => {
-      if (this.pc === pc) this.fail('player.connection')
-    })
     before?.close()
     this.options.end(old)
   }
 
-  /** Show in this element (null: in none). Its frames are what counts as live. */
-  attach(video: HTMLVideoElement | null): void {
-    if (this.video && this.frameCallback) this.video.cancelVideoFrameCallback(this.frameCallback)
-    this.video = video
-    this.frameCallback = 0
-    if (!video) return
-    video.srcObject = this.stream
-    this.awaitFrame(video)
+  /** Show in this element, too, until the returned function is called. Frames that are shown count as live. */
+  show(video: HTMLVideoElement): Off {
+    return this.screens.show(video)
   }
 
-  private awaitFrame(video: HTMLVideoElement): void {
-    if (!('requestVideoFrameCallback' in video)) return
-    this.frameCallback = video.requestVideoFrameCallback((_, frame) => {
-      if (this.video !== video) return
-      const now = this.options.now()
-      if (frame.rtpTimestamp === undefined || this.progress.push(now, frame.rtpTimestamp)) this.frame()
-      this.awaitFrame(video)
-    })
+  private shown(rtp: number | undefined): void {
+    if (rtp === undefined || this.progress.push(this.options.now(), rtp)) this.frame()
   }
 
   private async open(): Promise<void> {
@@ -203,37 +193,23 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     }, TICK)
     try {
       this.listen(pc)
-      const offer = await this.offerOf(pc)
-      const { answer, session } = await this.options.post(this.options.url, offer, abort.signal)
-      if (this.pc !== pc) {
-        this.options.end(session)
-        return
-      }
-      this.session = session
-      await pc.setRemoteDescription({ type: 'answer', sdp: answer })
-      whenTransportEnds(pc, () => {
-        if (this.pc === pc) this.fail('player.connection')
-      })
+      this.session = await this.negotiate(pc, abort.signal)
     } catch (error) {
       if (this.pc === pc) this.fail(error)
     }
   }
 
-  private async offerOf(pc: RTCPeerConnection): Promise<string> {
+  private negotiate(pc: RTCPeerConnection, signal: AbortSignal): Promise<string> {
     pc.addTransceiver('video', { direction: 'recvonly' })
     if (this.options.audio) pc.addTransceiver('audio', { direction: 'recvonly' })
-    await this.options.ice(pc)
-    await pc.setLocalDescription()
-    return pc.localDescription?.sdp ?? ''
+    const { url, ice, post, end } = this.options
+    return negotiate(pc, { url, ice, post, end, signal, ended: () => {
+      if (this.pc === pc) this.fail('player.connection')
+    } })
   }
 
   private take(tracks: MediaStreamTrack[]): void {
-    for (const track of tracks) {
-      for (const old of this.stream.getTracks()) {
-        if (old.kind === track.kind) this.stream.removeTrack(old)
-      }
-      this.stream.addTrack(track)
-    }
+    this.screens.put(tracks)
     this.emit('stream', this.stream)
   }
 

@@ -2,9 +2,8 @@
 import { Backoff } from '@/wire/backoff'
 import { Emitter } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
-import { endSession, exchange, type Exchanged } from './exchange'
+import { endSession, exchange, negotiate, type Exchanged } from './exchange'
 import { withIceServers } from './ice'
-import { whenTransportEnds } from './transport'
 
 export type PublishPhase = 'idle' | 'connecting' | 'live' | 'lost'
 
@@ -129,19 +128,10 @@ export class WhipPublisher extends Emitter<{ change: Publishing }> {
     try {
       this.listen(pc)
       this.addTracks(pc)
-      await this.options.ice(pc)
-      if (this.pc !== pc) return
-      await pc.setLocalDescription()
-      const { answer, session } = await this.options.post(this.options.url, pc.localDescription?.sdp ?? '', abort.signal)
-      if (this.pc !== pc) {
-        this.options.end(session)
-        return
-      }
-      this.session = session
-      await pc.setRemoteDescription({ type: 'answer', sdp: answer })
-      whenTransportEnds(pc, () => {
+      const { url, ice, post, end } = this.options
+      this.session = await negotiate(pc, { url, ice, post, end, signal: abort.signal, ended: () => {
         if (this.pc === pc) this.fail('player.connection')
-      })
+      } })
     } catch (error) {
       if (this.pc === pc) this.fail(error)
     }

@@ -445,6 +445,146 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{camera}/playbacks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Playback
+         * @description Prepare one; watch it by WHEP at `/whep/playbacks/{id}`: 404, 409 `camera.not_gb28181`, 422 `records.span`.
+         */
+        post: operations["open_playback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbacks/{playback}/control": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Control Playback
+         * @description Pause, play, seek, speed: 404 `playback.unknown`, 409 `playback.not_running`.
+         */
+        post: operations["control_playback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/playbacks/{playback}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Playback
+         * @description It is not needed any more: 404 `playback.unknown`.
+         */
+        delete: operations["end_playback"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera}/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Snapshot
+         * @description The camera's picture now, as JPEG: 404 `camera.unknown`, 503 `relay.none`, `stream.not_live`.
+         */
+        get: operations["snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera}/pictures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask Pictures
+         * @description Have the device take and upload some (edition of 2022): 409 `upload.no_address`, 422 `gb28181.edition`, 503.
+         */
+        post: operations["ask_pictures"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera}/pictures/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Pictures
+         * @description What the device has uploaded so far, oldest first; kept for a day.
+         */
+        get: operations["list_pictures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera}/pictures/{session}/{sha256}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Picture
+         * @description One of them: 404 `picture.unknown`.
+         */
+        get: operations["get_picture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules": {
         parameters: {
             query?: never;
@@ -1098,6 +1238,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/whip/cameras/{camera}/talk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Talk
+         * @description Speak to a camera: 404, 409 `camera.not_gb28181`, `talk.busy`, 503 `gateway.none` or the device's `gb28181.…`.
+         */
+        post: operations["talk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/whep/playbacks/{playback}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Watch Playback
+         * @description Watch a recording: 404 `playback.unknown`, 503.
+         */
+        post: operations["watch_playback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/whep/conferences/{conference}/members/{member}": {
         parameters: {
             query?: never;
@@ -1157,7 +1337,9 @@ export interface paths {
         head?: never;
         /**
          * Patch Media
-         * @description Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3). 404 `media.session_unknown`.
+         * @description Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3).
+         *
+         *     404 `media.session_unknown`, 412 `media.outdated`, 428 `media.no_condition`.
          */
         patch: operations["patch_media"];
         trace?: never;
@@ -1174,7 +1356,7 @@ export interface paths {
         post?: never;
         /**
          * End Publishing
-         * @description End a publishing session of one's own, likewise. 404 `media.session_unknown`.
+         * @description End a publishing session of one's own, likewise (a talk needs no conference). 404 `media.session_unknown`.
          */
         delete: operations["end_publishing"];
         options?: never;
@@ -1270,6 +1452,19 @@ export interface components {
             active: number;
             /** Next */
             next: string | null;
+        };
+        /** AskPictures */
+        AskPictures: {
+            /**
+             * Count
+             * @default 1
+             */
+            count?: number;
+            /**
+             * Interval S
+             * @default 1
+             */
+            interval_s?: number;
         };
         /** Body_give_feedback */
         Body_give_feedback: {
@@ -2069,6 +2264,18 @@ export interface components {
              */
             enabled?: boolean;
         };
+        /** NewPlayback */
+        NewPlayback: {
+            /** Start S */
+            start_s: number;
+            /** End S */
+            end_s: number;
+            /**
+             * Download
+             * @default false
+             */
+            download?: boolean;
+        };
         /** NewRule */
         NewRule: {
             /** Camera */
@@ -2196,6 +2403,23 @@ export interface components {
             /** Next */
             next: string | null;
         };
+        /** PictureTaken */
+        PictureTaken: {
+            /** Sha256 */
+            sha256: string;
+            /** At */
+            at: number;
+        };
+        /** PicturesAsked */
+        PicturesAsked: {
+            /** Session */
+            session: string;
+        };
+        /** PicturesTaken */
+        PicturesTaken: {
+            /** Items */
+            items: components["schemas"]["PictureTaken"][];
+        };
         /** Platform */
         Platform: {
             /** Id */
@@ -2271,6 +2495,32 @@ export interface components {
         Platforms: {
             /** Items */
             items: components["schemas"]["Platform"][];
+        };
+        /** Playback */
+        Playback: {
+            /** Id */
+            id: string;
+            /** Camera */
+            camera: string;
+            /** Start S */
+            start_s: number;
+            /** End S */
+            end_s: number;
+        };
+        /**
+         * PlaybackControl
+         * @description ``seek_s`` counts from the start; ``speed`` 1 is as it was.
+         */
+        PlaybackControl: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "pause" | "play" | "seek" | "speed";
+            /** Seek S */
+            seek_s?: number | null;
+            /** Speed */
+            speed?: number | null;
         };
         /** Position */
         Position: {
@@ -3798,6 +4048,234 @@ export interface operations {
             };
         };
     };
+    open_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPlayback"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Playback"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    control_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaybackControl"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    end_playback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                playback: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    snapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": unknown;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ask_pictures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskPictures"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PicturesAsked"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_pictures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PicturesTaken"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_picture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+                session: string;
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": unknown;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     list_rules: {
         parameters: {
             query?: {
@@ -5067,6 +5545,79 @@ export interface operations {
             };
         };
     };
+    talk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/sdp": string;
+            };
+        };
+        responses: {
+            /** @description the answer */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/sdp": string;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    watch_playback: {
+        parameters: {
+            query?: {
+                /** @description of the tile, in pixels: which layer is sent */
+                width?: number | null;
+            };
+            header?: never;
+            path: {
+                playback: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/sdp": string;
+            };
+        };
+        responses: {
+            /** @description the answer */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/sdp": string;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     watch_member: {
         parameters: {
             query?: {
@@ -5176,7 +5727,10 @@ export interface operations {
     patch_media: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag, or * to begin anew */
+                "If-Match"?: string | null;
+            };
             path: {
                 session: string;
             };
@@ -5247,7 +5801,10 @@ export interface operations {
     patch_publishing: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the ETag, or * to begin anew */
+                "If-Match"?: string | null;
+            };
             path: {
                 session: string;
             };

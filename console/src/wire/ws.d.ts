@@ -440,6 +440,16 @@ export interface components {
              * @default null
              */
             error?: string | null;
+            /**
+             * Layer
+             * @default null
+             */
+            layer?: number | null;
+            /**
+             * Layers
+             * @default null
+             */
+            layers?: number | null;
         };
         /** OfferedTrack */
         OfferedTrack: {

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 
@@ -144,9 +144,9 @@ async def end_media(session: SessionName, who: Who, media: MediaDep) -> None:
     await media.end(who, session)
 
 
-@router.delete("/whip/sessions/{session}", status_code=204, dependencies=[joins])
+@router.delete("/whip/sessions/{session}", status_code=204, dependencies=[has_media])
 async def end_publishing(session: SessionName, who: Who, media: MediaDep) -> None:
-    """End a publishing session of one's own, likewise. 404 `media.session_unknown`."""
+    """End a publishing session of one's own, likewise (a talk needs no conference). 404 `media.session_unknown`."""
     await media.end(who, session)
 
 
@@ -163,6 +163,7 @@ async def fragment(request: Request) -> str:
 
 
 Fragment = Annotated[str, Depends(fragment)]
+Match = Annotated[str | None, Header(alias="If-Match", max_length=1_024, description="the ETag, or * to begin anew")]
 PATCHING: Final[dict[str, Any]] = {
     "responses": {
         200: {
@@ -177,15 +178,20 @@ PATCHING: Final[dict[str, Any]] = {
 
 
 @router.patch("/whep/sessions/{session}", dependencies=[has_media], **PATCHING)
-async def patch_media(session: SessionName, who: Who, media: MediaDep, sdp: Fragment) -> Response:
-    """Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3). 404 `media.session_unknown`."""
-    return _patched(await media.patch(who, session, sdp))
+async def patch_media(session: SessionName, who: Who, media: MediaDep, sdp: Fragment, match: Match = None) -> Response:
+    """Trickle a candidate, or begin ICE anew with other credentials (RFC 9725 §4.3).
+
+    404 `media.session_unknown`, 412 `media.outdated`, 428 `media.no_condition`.
+    """
+    return _patched(await media.patch(who, session, sdp, match))
 
 
-@router.patch("/whip/sessions/{session}", dependencies=[joins], **PATCHING)
-async def patch_publishing(session: SessionName, who: Who, media: MediaDep, sdp: Fragment) -> Response:
+@router.patch("/whip/sessions/{session}", dependencies=[has_media], **PATCHING)
+async def patch_publishing(
+    session: SessionName, who: Who, media: MediaDep, sdp: Fragment, match: Match = None
+) -> Response:
     """Likewise for a publisher."""
-    return _patched(await media.patch(who, session, sdp))
+    return _patched(await media.patch(who, session, sdp, match))
 
 
 def _patched(answer: str) -> Response:

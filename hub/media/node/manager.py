@@ -197,8 +197,15 @@ class Streams:
             zone=offer.zone,
             width=offer.width,
             on_end=self._ended(id, offer.owner),
+            each_layer=relay,
+            low=id in self._members,
         )
         return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
+
+    def low(self, session: str, wanted: bool) -> None:
+        """A relay says whether its viewers have a use for the smaller pictures. Raises NotFound ``session.unknown``."""
+        if not self._peers.low(session, wanted):
+            raise NotFound("session.unknown", "there is no such session")
 
     async def _until_described(self, feed: Feed) -> None:
         """Have the source opened, so that it is known what it carries: a leg is agreed upon once for many viewers.
@@ -276,10 +283,10 @@ class Streams:
         return self.outlets.open(feed.stream, owner)
 
     def patch(self, session: str, fragment: FragmentIn) -> FragmentOut:
-        """Trickle, or begin ICE anew. Raises NotFound ``session.unknown``, Invalid ``sdp.invalid``."""
+        """Trickle, or begin ICE anew. Raises NotFound ``session.unknown``, Invalid ``sdp.invalid``, Outdated."""
         if not any(each.id == session and each.owner == fragment.owner for each in self._peers.sessions):
             raise NotFound("session.unknown", "there is no such session")
-        return FragmentOut(sdp=self._peers.patch(session, fragment.sdp))
+        return FragmentOut(sdp=self._peers.patch(session, fragment.sdp, match=fragment.match))
 
     def stream(self, id: str) -> Stream:
         """A stream by its id, camera or member. Raises NotFound ``stream.unknown``."""

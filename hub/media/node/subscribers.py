@@ -105,4 +105,5 @@ class Subscribers:
         if offered is not None:
             tracks = [OfferedTrack(mid=mid, stream=stream, kind=kind) for mid, stream, kind in offered.tracks]
             offer = SubscriberOffer(revision=offered.revision, sdp=offered.sdp, tracks=tracks)
-        return SubscriberOut.model_validate({"session": session, "offer": offer, "states": states})
+        layers = self._peers.track_layers(session)
+        return SubscriberOut.model_validate({"session": session, "offer": offer, "states": states, "layers": layers})

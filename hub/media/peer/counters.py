@@ -37,7 +37,7 @@ class Counters:
     stun_bad: int = _of("STUN messages without a proof, or that are none")
     ice_restarts: int = _of("ICE restarts")
     dtls_failed: int = _of("DTLS handshakes that came to nothing")
-    dtls_dropped: int = _of("DTLS datagrams over what a session may have waiting")
+    dtls_dropped: int = _of("DTLS datagrams that say nothing to a session, or too many to wait")
     srtp_bad: int = _of("SRTP and SRTCP that is false, truncated or repeated")
     protect_failed: int = _of("Packets that could not be encrypted")
     malformed: int = _of("Datagrams and packets that are not what they should be")

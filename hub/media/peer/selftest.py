@@ -12,6 +12,7 @@ from pylibsrtp import _binding
 
 AIORTC: Final = "1.16.0"
 _PROTECT: Final = "<ctype 'srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)'>"
+_SETTLING: Final = ("master_key", "client_random", "server_random", "get_cipher_name", "get_protocol_version_name")
 _HINT: Final = "install the versions that pyproject.toml names"
 
 
@@ -28,11 +29,15 @@ def check() -> None:
     for name in ("srtp_protect", "srtp_unprotect", "srtp_unprotect_rtcp"):
         if not hasattr(_binding.lib, name):
             raise RuntimeError(f"pylibsrtp {version('pylibsrtp')} has no {name}: {_HINT}")
+    session = _session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    for name in ("protect_rtcp", "remove_stream", "_srtp", "_cdata", "_buffer"):
+        if not hasattr(session, name):
+            raise RuntimeError(f"pylibsrtp {version('pylibsrtp')} has no Session.{name}: {_HINT}")
     probe = transport(_Nobody(), [rtcdtlstransport.RTCCertificate.generateCertificate()])  # type: ignore[arg-type]
     for name in ("_rx_srtp", "_tx_srtp", "_ssl", "_task", "state"):
         if not hasattr(probe, name):
             raise RuntimeError(f"aiortc {version('aiortc')} has no RTCDtlsTransport.{name}: {_HINT} ({AIORTC})")
-    for name in ("master_key", "client_random", "server_random", "get_cipher_name", "get_protocol_version_name"):
+    for name in (*_SETTLING, "shutdown", "bio_read", "get_selected_srtp_profile"):
         if not callable(getattr(SSL.Connection, name, None)):
             raise RuntimeError(f"pyOpenSSL {version('pyOpenSSL')} has no Connection.{name}: {_HINT}")
     _check_protect()

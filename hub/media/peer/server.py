@@ -11,7 +11,7 @@ from typing import Final, Self
 import structlog
 
 from hub.domain.clock import Clock, system_clock
-from hub.domain.errors import Conflict, Invalid, NotFound, TooMany
+from hub.domain.errors import Conflict, Invalid, NotFound, Outdated, TooMany
 from hub.domain.ids import new_id
 from hub.media.peer import negotiate, selftest, tcp
 from hub.media.peer.counters import Counters
@@ -26,7 +26,7 @@ from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from signaling.ice import Credentials, IceLite
-from signaling.whip import Local, Offer, write_answer, write_fragment
+from signaling.whip import ANY_TAG, Local, Offer, tag_matches, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
 
 TICK_S: Final = 0.05
@@ -154,11 +154,15 @@ class PeerServer:
         width: int | None = None,
         zone: str = "",
         on_end: Callable[[str, str], None] | None = None,
+        each_layer: bool = False,
+        low: bool = False,
     ) -> Answer:
         """Let a viewer in. Counts as a subscriber from now on, so a pull source opens while ICE and DTLS run.
 
         ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it. ``zone`` is the network
         that the client sits in: it is told the addresses of that zone, or all of them when it is empty or not known.
+        ``each_layer``: it is a relay, and gets every layer by a section of its own; those after the first at
+        once, or when it says so by the method ``low``.
 
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
@@ -166,10 +170,11 @@ class PeerServer:
         with self._refusing():
             offer = self._admit(offer_sdp)
             stream = stream.rendition(negotiate.decodes(offer))
-            chosen = negotiate.for_viewer(offer, stream)
+            chosen = negotiate.for_viewer(offer, stream, each_layer=each_layer)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
+        session.wants_low = low
         session.zone = zone
         answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
@@ -272,6 +277,10 @@ class PeerServer:
         """State by stream of a subscriber. Raises NotFound ``session.unknown``."""
         return self._subscriber(session_id).states()
 
+    def track_layers(self, session_id: str) -> dict[str, tuple[int, int]]:
+        """Which layer of how many a subscriber gets, by stream. Raises NotFound ``session.unknown``."""
+        return self._subscriber(session_id).layers()
+
     def _subscriber(self, session_id: str) -> Subscriber:
         session = self._sessions.get(session_id)
         if session is None or session.subscriber is None:
@@ -351,15 +360,19 @@ class PeerServer:
         session.mid = next((s.mid for s in offer.sections if s.index in tracks), "")
         return Answer(write_answer(offer, self._local(session), tracks), session.id)
 
-    def patch(self, session_id: str, fragment: str) -> str:
+    def patch(self, session_id: str, fragment: str, *, match: str = ANY_TAG) -> str:
         """Take a trickled fragment (RFC 8840): our fragment when it restarts ICE, empty when there is nothing to say.
 
-        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``.
+        ``match`` names the ICE session that is meant, as If-Match does: what was gathered before a restart must not
+        end up in what came after it, or begin ICE once more (RFC 9725 §4.3.1).
+        Raises Invalid ``sdp.invalid``, NotFound ``session.unknown``, Outdated ``media.outdated``.
         """
         if (session := self._sessions.get(session_id)) is None or session.subscriber is not None:
             raise NotFound("session.unknown", "there is no such session")
         with self._refusing():
             ufrag = negotiate.fragment_of(fragment)
+        if not tag_matches(match, session.ice.local.ufrag):
+            raise Outdated("media.outdated", "ICE has begun anew since: this is not its entity tag")
         if ufrag is None or ufrag == session.ice.remote_ufrag:
             return ""
         session.ice.restart(ufrag)
@@ -407,7 +420,11 @@ class PeerServer:
                 session.finish("codec.changed")
                 return
             viewers = self._viewers_of(stream, wanted.track)
-            session.attach(stream, wanted, viewers, path, width=session.width, paused=session.paused)
+            idle = session.paused or (bool(wanted.layer) and not session.wants_low)
+            session.attach(
+                stream, wanted, viewers, path,
+                width=session.width, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer,
+            )  # fmt: skip
 
     def _viewers_of(self, stream: Publication, track: Track) -> Viewers:
         if (found := self._viewers.get(track)) is not None:
@@ -457,6 +474,13 @@ class PeerServer:
         for seat in session.seats.values():
             seat.width = width
         session.steer(self._clock())
+        return True
+
+    def low(self, session_id: str, wanted: bool) -> bool:
+        """Whether a relay's viewers have a use for the further layers of a pull source. False when it is unknown."""
+        if (session := self._sessions.get(session_id)) is None:
+            return False
+        session.low(wanted, self._clock())
         return True
 
     def pause(self, session_id: str) -> bool:
@@ -531,6 +555,8 @@ class PeerServer:
             for session in tuple(self._sessions.values()):
                 try:
                     busy = session.tick(now) or busy
+                    if session.subscriber is not None:
+                        session.subscriber.tick(now)
                 except Exception:
                     self._totals.internal_errors += 1
                     log.exception("peer.tick", session=session.id)

@@ -23,6 +23,7 @@ from signaling.ice import Credentials
 from signaling.whip import Local
 
 MAX_TRACKS: Final = 64
+LAYERS_EVERY_MS: Final = 1_000
 MAX_NUMBERS: Final = 65_536  # SSRCs that one connection may use up; then the client comes again
 KINDS: Final[tuple[Kind, ...]] = ("video", "audio")
 
@@ -124,6 +125,8 @@ class Subscriber:
         self._answered = False
         self._anew = False  # the next offer restarts ICE
         self._numbers: set[int] = set()
+        self._layers_told: dict[str, tuple[int, int]] = {}
+        self._layers_at = now()
 
     # what the client wants ---------------------------------------------------------------------------
 
@@ -152,6 +155,31 @@ class Subscriber:
     def states(self) -> dict[str, TrackState]:
         """State by stream."""
         return {id: self._state(watch) for id, watch in self._watches.items()}
+
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """By stream whose picture is sent: which of its layers that live, 1 being the smallest, and of how many."""
+        self._layers_told = self._layers()
+        return self._layers_told
+
+    def _layers(self) -> dict[str, tuple[int, int]]:
+        found = {}
+        for id, watch in self._watches.items():
+            line = watch.lines.get("video")
+            seat = line.place.seat if line is not None and line.place is not None else None
+            if seat is None or seat.paused or len(watch.stream.layers("video")) < 2:
+                continue  # nothing is sent, or there is nothing to choose
+            alive = [layer for layer in seat.viewers.layers(self._now()) if layer.alive]
+            order = [layer.index for layer in sorted(alive, key=lambda layer: (layer.width, layer.index))]
+            if seat.sender.layer in order:
+                found[id] = (order.index(seat.sender.layer) + 1, len(order))
+        return found
+
+    def tick(self, now_ms: int) -> None:
+        """Say that another layer is sent than was told, not more often than people can follow."""
+        if now_ms - self._layers_at >= LAYERS_EVERY_MS:
+            self._layers_at = now_ms
+            if self._layers() != self._layers_told:
+                self._on_change()
 
     def _state(self, watch: _Watch) -> TrackState:
         if watch.ended:

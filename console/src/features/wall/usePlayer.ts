@@ -1,6 +1,7 @@
 import { onBeforeUnmount, shallowRef, toValue, watch, type MaybeRefOrGetter } from 'vue'
 import type { Player } from '@/media/shared'
 import type { View } from '@/media/whep'
+import type { Off } from '@/wire/emitter'
 import { playerOf } from '@/state/media'
 
 const IDLE: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
@@ -9,9 +10,11 @@ const IDLE: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: nu
 export function usePlayer(camera: MaybeRefOrGetter<string | null>, video: MaybeRefOrGetter<HTMLVideoElement | null>) {
   const view = shallowRef<View>(IDLE)
   let player: Player | null = null
+  let leave: Off | null = null
 
   function end(): void {
-    player?.attach(null)
+    leave?.()
+    leave = null
     player?.stop()
     player = null
     view.value = IDLE
@@ -30,7 +33,8 @@ export function usePlayer(camera: MaybeRefOrGetter<string | null>, video: MaybeR
         player = fresh
         fresh.start()
       }
-      player.attach(element)
+      leave?.()
+      leave = element ? player.show(element) : null
     },
     { immediate: true, flush: 'post' },
   )

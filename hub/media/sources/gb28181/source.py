@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import structlog
 
@@ -100,7 +100,7 @@ class GbSource:
         self._asking: asyncio.Task[None] | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._past = Figures()
-        self._flowing = False
+        self._flowing = address.listen  # sound has no key frames to wait for
         self._paused = False  # by wish: silence is no failure
         self._finished = False  # a recording came to its end: nothing more, and no failure
         self._began = self._asked_at = 0.0
@@ -169,7 +169,7 @@ class GbSource:
             raise SourceError(error.id, error.message) from None
         out = call.out
         receiver.announce(frozenset(ssrc for ssrc in (out.ssrc, out.answered_ssrc) if ssrc))
-        link.answered(out.remote_host)
+        link.answered(out.remote_host, out.device_host)
         self.call = out.call
         self._on_call()
         self._watch = self._loop.create_task(self._follow(call), name=f"{self._address.channel}/call")
@@ -186,7 +186,7 @@ class GbSource:
         return CallIn(
             device=address.device,
             channel=address.channel,
-            purpose="play" if address.live else "download" if address.speed > 1 else "playback",
+            purpose=_purpose(address),
             stream=address.stream,
             mode=mode,
             host=self._host,
@@ -305,6 +305,12 @@ class GbSource:
         return SourceError(
             "gb28181.ps_no_keyframe", f"{receiver.packets} packets of {intake.form}, {maps} maps, no key frame"
         )
+
+
+def _purpose(address: GbAddress) -> Literal["play", "playback", "download", "listen"]:
+    if address.live:
+        return "listen" if address.listen else "play"
+    return "download" if address.speed > 1 else "playback"
 
 
 CHANGES_MODE: Final = frozenset({"gb28181.answered_no_packets", "gb28181.dial_failed", "gb28181.mode_refused"})

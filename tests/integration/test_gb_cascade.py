@@ -1,0 +1,194 @@
+"""Two hubs, one above the other (级联): the upper sees, turns, plays and speaks to what is shared, and is told."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiortc import RTCPeerConnection
+
+from hub.demo.gb_device.device import GbDevice
+from hub.demo.rtsp_camera import CameraFile
+from hub.demo.rtsp_server import RtspServer
+from tests.integration.camera_kit import h264_film
+from tests.integration.gb_chain import SDP, SECRET, Chain, gb_chain, impatient
+from tests.integration.live_rig import until
+from tests.integration.test_gb_chain import Microphone, pitch
+from tests.integration.test_whep import accept, offer_of
+
+ABOVE, ABOVE_DOMAIN = "34000000002000000001", "3400000000"
+PATIENCE = 20.0
+
+
+@dataclass
+class Cascade:
+    """The upper hub sees the lower one as a device; ``mine`` maps the lower's cameras to the upper's."""
+
+    upper: Chain
+    lower: Chain
+    device: GbDevice
+    rtsp: str
+    mine: dict[str, str]
+
+    @property
+    def local_id(self) -> str:
+        return self.lower.settings.gb_id
+
+    async def share(self, *cameras: str) -> dict[str, str]:
+        """Camera -> identifier up there."""
+        body = {"items": [{"camera": camera} for camera in cameras]}
+        shared = await self.lower.call("PUT", f"/platforms/{ABOVE}/cameras", json=body)
+        return {item["camera"]: item["gb_id"] for item in shared["items"]}
+
+    async def synced(self, shared: dict[str, str]) -> dict[str, str]:
+        """Ask for the catalogue above, until every shared camera is one there; lower's camera -> upper's."""
+
+        async def there() -> bool:
+            return set(shared.values()) <= set(await self.upper.cameras(self.local_id))
+
+        await self.upper.call("POST", f"/devices/{self.local_id}/catalog", 202)
+        await until(there, seconds=PATIENCE)
+        found = await self.upper.cameras(self.local_id)
+        return {camera: found[id] for camera, id in shared.items()}
+
+
+async def join(upper: Chain, lower: Chain, **given: Any) -> None:
+    """The lower registers with the upper."""
+    await upper.call("POST", "/devices", 201, json={
+        "id": lower.settings.gb_id, "name": "下级平台", "unit": "city", "password": SECRET,
+        "subscriptions": ["catalog", "alarm", "position"],
+    })  # fmt: skip
+    await lower.call("POST", "/platforms", 201, json={
+        "id": ABOVE, "name": "上级平台", "domain": ABOVE_DOMAIN, "host": "127.0.0.1", "port": upper.sip_port,
+        "local_id": lower.settings.gb_id, "password": SECRET, "heartbeat_s": 5, **given,
+    })  # fmt: skip
+
+    async def online() -> bool:
+        (platform,) = (await lower.call("GET", "/platforms"))["items"]
+        return bool(platform["state"] == "online")
+
+    await until(online, seconds=PATIENCE)
+
+
+@pytest.fixture(params=["udp", "tcp"])
+async def cascade(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AsyncIterator[Cascade]:
+    impatient(monkeypatch, first_s=3.0, read_s=4.0, keyframe_s=8.0)
+    async with contextlib.AsyncExitStack() as stack:
+        lower = await stack.enter_async_context(gb_chain(tmp_path / "lower"))
+        upper = await stack.enter_async_context(gb_chain(tmp_path / "upper", gb_id=ABOVE))
+        cameras = RtspServer([CameraFile("gate", h264_film(tmp_path))])
+        await stack.enter_async_context(cameras.listening("127.0.0.1", 0))
+        device = await lower.device(listed={"subscriptions": ["alarm", "position"]})
+        body = {"name": "gate", "url": f"rtsp://127.0.0.1:{cameras.port}/gate", "unit": "city"}
+        rtsp = (await lower.call("POST", "/cameras", 201, json=body))["id"]
+        await join(upper, lower, transport=request.param)
+        cascade = Cascade(upper, lower, device, rtsp, {})
+        cascade.mine = await cascade.synced(await cascade.share(await lower.camera(device), rtsp))
+        yield cascade
+
+
+async def test_the_upper_hub_sees_turns_and_is_told(cascade: Cascade) -> None:
+    upper, lower, device = cascade.upper, cascade.lower, cascade.device
+    camera = cascade.mine[await lower.camera(device)]
+
+    async def order(**command: object) -> None:
+        await upper.call("POST", f"/cameras/{camera}/commands", 200, json=command, who="commander")
+
+    async with upper.watching(f"cameras/{cascade.mine[cascade.rtsp]}") as eyes:  # what is no GB camera below
+        await eyes.more(5)
+    async with upper.watching(f"cameras/{camera}") as eyes:
+        await eyes.until(lambda eyes: 8 < eyes.level < 18)
+        await order(type="move", zoom=1.0)
+        await eyes.until(lambda eyes: eyes.level > 40)
+        await order(type="move")
+    async with asyncio.timeout(PATIENCE):
+        await device.until(lambda device: not device.streams)
+
+    await until(lambda: device.reports.active("Alarm"), seconds=PATIENCE)
+    await until(lambda: len(lower.gateway.cascade.answers._notifiers) >= 3, seconds=PATIENCE)
+    await device.alarm(device.options.channel_id(0), method=5, type=2)
+    await upper.hub.logged("alert.raised")
+    (alert,) = (await upper.call("GET", "/alerts", who="commander"))["items"]
+    assert alert["camera"] == camera
+
+    async def moved() -> bool:
+        return bool((await upper.call("GET", f"/devices/{cascade.local_id}/positions"))["items"])
+
+    await until(moved, seconds=PATIENCE)
+    await cascade.share(cascade.rtsp)  # no more: told by a notice, not by another catalogue
+
+    async def gone() -> bool:
+        return len((await upper.call("GET", f"/devices/{cascade.local_id}/channels"))["items"]) == 1
+
+    await until(gone, seconds=PATIENCE)
+    async with upper.watching(f"cameras/{camera}"):
+        state = await upper.until_state(camera, lambda state: state["state"] == "failed")
+        assert state["reason"] == "gb28181.channel_unknown"
+
+
+async def test_the_upper_hub_plays_recordings_and_speaks(cascade: Cascade) -> None:
+    upper, lower, device = cascade.upper, cascade.lower, cascade.device
+    camera, now = cascade.mine[await lower.camera(device)], int(time.time())
+    path = f"/cameras/{camera}/records?start={now - 7_200}&end={now - 60}"
+    assert (await upper.call("GET", path, who="commander"))["items"]
+    body = {"start_s": now - 3_600, "end_s": now - 3_000}
+    playback = (await upper.call("POST", f"/cameras/{camera}/playbacks", 201, who="commander", json=body))["id"]
+    async with upper.watching(f"playbacks/{playback}") as eyes:
+        await eyes.more(5)
+        (stream,) = device.streams.values()
+        for control in ({"action": "pause"}, {"action": "play"}, {"action": "seek", "seek_s": 596}):
+            await upper.call("POST", f"/playbacks/{playback}/control", 204, who="commander", json=control)
+        assert stream.player is not None
+        assert stream.player.position_s >= 596
+        await until(lambda: device.counters["files_sent"] == 1, seconds=PATIENCE)
+    await upper.call("DELETE", f"/playbacks/{playback}", 204, who="commander")
+    async with asyncio.timeout(PATIENCE):
+        await device.until(lambda device: not device.streams)
+
+    pc = RTCPeerConnection()
+    pc.addTransceiver(Microphone(), direction="sendonly")
+    try:
+        answer = await upper.hub.call(
+            "commander", "POST", f"/whip/cameras/{camera}/talk", 201, content=await offer_of(pc), headers=SDP
+        )
+        await accept(pc, answer.text)
+        async with asyncio.timeout(PATIENCE):
+            await device.until(lambda device: bool(device.talks))
+            (talk,) = device.talks.values()
+            await talk.heard.until(100)
+        assert abs(pitch(bytes(talk.heard.sound[-8_000:])) - 660) < 8
+        session = answer.headers["location"].rpartition("/")[2]
+        await upper.hub.call("commander", "DELETE", f"/whip/sessions/{session}", 204)
+        async with asyncio.timeout(PATIENCE):
+            await device.until(lambda device: not device.talks)
+    finally:
+        await pc.close()
+
+
+async def test_who_only_names_himself_the_upper_platform_is_refused(tmp_path: Path) -> None:
+    async with gb_chain(tmp_path) as lower:
+        body = {
+            "id": ABOVE, "name": "上级平台", "domain": ABOVE_DOMAIN, "host": "127.0.0.2", "port": 5060,
+            "local_id": lower.settings.gb_id, "password": SECRET,
+        }  # fmt: skip
+        await lower.call("POST", "/platforms", 201, json=body)
+        from signaling.gb28181 import manscdp
+        from signaling.gb28181.messages import CatalogQuery
+        from signaling.sip.message import make_request
+        from signaling.transport.sip import Flow, NodeConfig, SipNode
+
+        await until(lambda: bool(lower.gateway.cascade._uppers[ABOVE].hosts))
+        async with SipNode(lambda tx: tx.respond(200), NodeConfig(host="127.0.0.1")) as stranger:
+            request = make_request(
+                "MESSAGE", f"sip:{lower.settings.gb_id}@3402000000", from_=f"sip:{ABOVE}@{ABOVE_DOMAIN}",
+                to=f"sip:{lower.settings.gb_id}@3402000000", body=manscdp.write(CatalogQuery(sn=1, device=ABOVE)),
+                content_type=manscdp.CONTENT_TYPE,
+            )  # fmt: skip
+            answer = await stranger.request(request, Flow("udp", "127.0.0.1", lower.sip_port))
+            assert answer.status == 403
