@@ -21,6 +21,8 @@ const pages: RouteRecordRaw[] = [
   { path: 'drills/:id', name: 'drill', component: () => import('@/features/drills/DrillPage.vue'), props: true, meta: { title: 'drill', right: 'drill.read' } },
   { path: 'log', name: 'log', component: () => import('@/features/log/LogPage.vue'), meta: { title: 'log', right: 'log.read' } },
   { path: 'users', name: 'users', component: () => import('@/features/users/UsersPage.vue'), meta: { title: 'users', right: 'user.manage' } },
+  { path: 'devices', name: 'devices', component: () => import('@/features/devices/DevicesPage.vue'), meta: { title: 'devices', right: 'camera.manage' } },
+  { path: 'platforms', name: 'platforms', component: () => import('@/features/platforms/PlatformsPage.vue'), meta: { title: 'platforms', right: 'camera.manage' } },
   { path: 'system', name: 'system', component: () => import('@/features/system/SystemPage.vue'), meta: { title: 'system', right: 'system.read' } },
   { path: 'tour', name: 'tour', component: () => import('@/features/tour/TourPage.vue'), meta: { title: 'tour' } },
 ]

@@ -35,6 +35,7 @@ class Devices:
         self._reports = reports
         self._clock = clock
         self._configured: dict[str, DeviceConfig] = {}
+        self.wishing: tuple[DeviceConfig, ...] = ()  # those that something is subscribed at
         self._failures: dict[str, tuple[int, str]] = {}
         self._unlisted: dict[str, tuple[int, str]] = {}
         self._told_at: dict[str, int] = {}
@@ -51,6 +52,7 @@ class Devices:
         """Take the api's wish. A device that is gone or switched off is offline at once."""
         self.domain = config.domain
         self._configured = {each.id: each for each in config.devices}
+        self.wishing = tuple(each for each in config.devices if each.enabled and each.subscriptions)
         self._failures = {name: why for name, why in self._failures.items() if name in self._configured}
         for each in config.devices:
             if self.registered.get(each.id) is not None:

@@ -84,10 +84,9 @@ class Subscriptions:
 
     def _wished(self) -> set[tuple[str, Wish]]:
         found: set[tuple[str, Wish]] = set()
-        for known in self._devices.registered.all():
-            config = self._devices.config(known.device)
-            if known.phase.value == "online" and config is not None and config.enabled:
-                found |= {(known.device, wish) for wish in config.subscriptions}
+        for config in self._devices.wishing:
+            if self._devices.online(config.id):
+                found |= {(config.id, wish) for wish in config.subscriptions}
         return found
 
     async def _subscribe(self, key: tuple[str, Wish]) -> None:

@@ -7,8 +7,9 @@ is corrected when an entry comes up, so 20,000 devices cost no more than their m
 import heapq
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final, Literal
 
 from signaling.gb28181.edition import Edition
@@ -90,6 +91,14 @@ class Registration:
     due: int = field(default=0, repr=False)  # of its entry in the heap; 0: it has none
 
 
+_values: Final = attrgetter(*(each.name for each in fields(Registration)))
+
+
+def _copy(found: Registration) -> Registration:
+    """As ``replace`` does it, at a tenth of the price: every message asks how its device stands."""
+    return Registration(*_values(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What came of a message. ``news``: others should be told (state or address changed)."""
@@ -119,11 +128,11 @@ class Registrations:
     def get(self, device: str) -> Registration | None:
         """A copy of how a device stands."""
         found = self._devices.get(device)
-        return None if found is None else replace(found)
+        return None if found is None else _copy(found)
 
     def all(self) -> Iterable[Registration]:
         """Copies of all, for a report or to be kept over a restart."""
-        return (replace(each) for each in self._devices.values())
+        return map(_copy, self._devices.values())
 
     def restore(self, kept: Iterable[Registration], now: int) -> None:
         """After a restart: those that were online are so until they prove the contrary; silence counts from now."""

@@ -139,6 +139,16 @@ async def until(page: Page, name: str, field: str, least: int, most: int) -> Non
         await asyncio.sleep(0.1)
 
 
+async def in_step(page: Page, name: str, most_ms: float) -> None:
+    """Wait until picture and sound are played out as of the same moment of their source, by the sender reports."""
+    while True:
+        found = await page.evaluate(f"stats('{name}')")
+        told = [found.get(kind, {}).get("estimatedPlayoutTimestamp") for kind in ("audio", "video")]
+        if all(told) and abs(told[0] - told[1]) <= most_ms:
+            return
+        await asyncio.sleep(0.1)
+
+
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium")]
 
 
@@ -167,6 +177,9 @@ async def test_chromium_publishes_and_is_seen_and_heard() -> None:
             await page.evaluate("watch('v', ['audio', 'video'])")
             await grows(page, "v", "video", "framesDecoded", 30)
             await grows(page, "v", "audio", "packetsReceived", 50)
+            await in_step(page, "v", 100.0)  # beyond that lips and voice are seen apart (ITU-R BT.1359)
+            (session,) = [each for each in server.sessions if not each.publishes]
+            assert {seat.stream.id for seat in session.seats.values()} == {"mem-1"}
         assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
     finally:
         await server.close()

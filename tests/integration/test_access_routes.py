@@ -82,7 +82,7 @@ MATRIX: Final[dict[str, dict[str, set[Role] | frozenset[Role]]]] = {
     "/whep/conferences/{}/members/{}": {"post": {C, D, F}},
     "/whip/conferences/{}": {"post": {C, D, F}},
     "/whep/sessions/{}": {"delete": {C, D, F, O, SYS}, "patch": {C, D, F, O, SYS}},
-    "/whip/sessions/{}": {"delete": {C, D, F}, "patch": {C, D, F}},
+    "/whip/sessions/{}": {"delete": {C, D, F, O, SYS}, "patch": {C, D, F, O, SYS}},
 }
 """Path (parameters as ``{}``) -> method -> the roles that pass the guard. All others get 403, nobody gets 401."""
 

@@ -22,12 +22,12 @@ def mutate(target: Callable[[bytes], object], corpus: list[bytes], seconds: floa
     dice = random.Random(seed)
     until, count = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        target(_changed(corpus, dice))
+        target(changed(corpus, dice))
         count += 1
     return count
 
 
-def _changed(corpus: list[bytes], dice: random.Random) -> bytes:
+def changed(corpus: list[bytes], dice: random.Random) -> bytes:
     data = bytearray(dice.choice(corpus))
     for _ in range(dice.randint(1, 6)):
         at = dice.randrange(len(data) + 1)

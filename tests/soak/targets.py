@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from hub.media.peer.counters import Counters
+from hub.media.peer.publisher import Publisher, Terms
 from hub.media.rtp.packet import RtpPacket, WireError, parse_rtp
 from hub.media.rtp.rtcp import parse_rtcp
 from hub.media.rtp.track import Track
-from hub.media.rtp.unit import AccessUnit, UnitCodec
+from hub.media.rtp.unit import AccessUnit, Codec, UnitCodec
 from hub.media.sources.aac import AacDepacketizer, AacFormat, parse_config
 from hub.media.sources.choice import Chosen, choose
 from hub.media.sources.depacketize import Depacketizer, H264Depacketizer, H265Depacketizer
@@ -16,6 +18,7 @@ from hub.media.sources.errors import SourceError
 from hub.media.sources.h264 import Framer
 from hub.media.sources.h265 import H265Framer
 from hub.media.sources.receiver import TrackReceiver, Wallclock
+from hub.media.stream import Stream
 from hub.media.taps.health import Health
 from hub.media.taps.mpegts import PACKET, Muxer
 from signaling import sdp
@@ -148,6 +151,32 @@ def rtp(data: bytes) -> None:
             continue
 
 
+def publisher(data: bytes) -> int:
+    """Records of length and one packet, as a member sends them once they are decrypted; how many were taken."""
+    taken = 0
+    for video in ("h264", "vp8"):
+        codecs: dict[int, Codec] = {102: "h264" if video == "h264" else "vp8", 111: "opus"}
+        terms = Terms(codecs, {103: 102}, {77: 1}, ("q", "f"), rid=10, repaired_rid=11, transport=3, level=1)
+        stream = Stream("mem-1", clock=lambda: 1_000)
+        member = Publisher(stream, terms, 1, Counters(), lambda: None)
+        stream.publisher(list(codecs.values()), member.request_keyframe, layers=2)
+        at, now = 0, 1_000
+        while at + 2 <= len(data):
+            size = int.from_bytes(data[at : at + 2], "big") & 0x7FF
+            packet, at, now = data[at + 2 : at + 2 + size], at + 2 + size, now + 7
+            with contextlib.suppress(WireError):
+                if len(packet) > 1 and 192 <= packet[1] <= 223:
+                    member.feedback(parse_rtcp(packet), now)
+                else:
+                    member.packet(parse_rtp(packet), now, now * 1_000)
+            if now % 3 == 0:
+                member.flush(now)
+                member.due(now)
+        member.flush(now)
+        taken += sum(track.counters.packets for track in stream.layers("video"))
+    return taken
+
+
 def description(data: bytes) -> None:
     """A session description."""
     try:
@@ -257,6 +286,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "h265": h265,
     "aac": aac,
     "rtp": rtp,
+    "publisher": publisher,
     "stun": stun,
     "sdp": description,
     "sip": sip,

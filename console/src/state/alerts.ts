@@ -2,7 +2,7 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 import { translate } from '@/i18n'
 import { sound } from '@/ui/sound'
-import { cameraOf } from '@/ui/words'
+import { cameraOf, ruleOf } from '@/ui/words'
 import { hub } from '@/wire/hub'
 import type { Off } from '@/wire/emitter'
 import type { Alert, AlertState, Incident, Severity } from '@/wire/types'
@@ -55,7 +55,7 @@ export const useAlerts = defineStore('alerts', () => {
     sound(order.find((severity) => fresh.some((alert) => alert.severity === severity)) ?? 'info')
     spoken.value = translate('alerts.spoken', {
       severity: translate(`severity.${first.severity}`),
-      rule: first.rule_name,
+      rule: ruleOf(first),
       camera: cameraOf(first),
     })
   }

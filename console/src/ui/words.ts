@@ -30,6 +30,11 @@ export function cameraOf(alert: { camera_name: string; camera_name_en?: string |
   return label({ name: alert.camera_name, name_en: alert.camera_name_en ?? null })
 }
 
+/** What raised an alert: the rule's own name; a device's alarm has none that somebody gave it. */
+export function ruleOf(alert: { kind: string; rule_name: string }): string {
+  return alert.kind === 'device_alarm' ? translate('rule_kind.device_alarm') : alert.rule_name
+}
+
 /** The name of a thing in the language in force: `name_en` where there is one. */
 export function label(thing: { name: string; name_en?: string | null }): string {
   return language() === 'en' && thing.name_en ? thing.name_en : thing.name

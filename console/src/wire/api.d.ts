@@ -1356,7 +1356,7 @@ export interface paths {
         post?: never;
         /**
          * End Publishing
-         * @description End a publishing session of one's own, likewise. 404 `media.session_unknown`.
+         * @description End a publishing session of one's own, likewise (a talk needs no conference). 404 `media.session_unknown`.
          */
         delete: operations["end_publishing"];
         options?: never;

@@ -2,7 +2,7 @@
 import type { paths } from './api'
 import { ask } from './http'
 
-export type Method = 'get' | 'post' | 'patch' | 'delete'
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
 export type PathOf<M extends Method> = {
   [P in keyof paths]: paths[P][M] extends { responses: unknown } ? P : never
 }[keyof paths]
@@ -23,6 +23,7 @@ type BodyPart<Op> = Op extends { requestBody: Json<infer B> }
 interface Extra {
   quiet?: boolean
   timeout?: number
+  keepalive?: boolean
   signal?: AbortSignal
 }
 export type Given<Op> = PathPart<Op> & QueryPart<Op> & BodyPart<Op> & Extra
@@ -43,6 +44,6 @@ export function call<M extends Method, P extends PathOf<M>>(
   given: Given<paths[P][M]>,
 ): Promise<Answer<paths[P][M]>> {
   const { path: values, query, body, ...extra } = given as Extra & { path?: Record<string, string>; query?: Record<string, string>; body?: unknown }
-  const verb = method.toUpperCase() as 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  const verb = method.toUpperCase() as 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   return ask(fill(path, values), { method: verb, query, body, ...extra })
 }

@@ -30,12 +30,13 @@ export class ApiError extends Error implements Refusal {
 export type Query = Record<string, string | number | boolean | null | undefined>
 
 export interface Ask {
-  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   query?: Query
   body?: unknown // JSON, or FormData as it is
   signal?: AbortSignal
   timeout?: number // ms
   quiet?: boolean // a 401 here does not mean that the session ended
+  keepalive?: boolean // goes out even while the page goes away: a camera must not turn for ever
 }
 
 const TIMEOUT = 15_000
@@ -86,6 +87,7 @@ export async function ask<T>(path: string, options: Ask = {}): Promise<T> {
   const form = options.body instanceof FormData
   const init: RequestInit = { method: options.method ?? 'GET', headers: { Accept: 'application/json' } }
   if (options.signal) init.signal = options.signal
+  if (options.keepalive) init.keepalive = true
   if (options.body !== undefined) {
     init.body = form ? (options.body as FormData) : JSON.stringify(options.body)
     if (!form) init.headers = { ...init.headers, 'Content-Type': 'application/json' }

@@ -37,6 +37,47 @@ export const hub = {
     get: (camera: string) => call('get', '/api/v1/cameras/{camera}', { path: { camera } }),
     add: (camera: T.NewCamera) => call('post', '/api/v1/cameras', { body: camera }),
     remove: (camera: string) => call('delete', '/api/v1/cameras/{camera}', { path: { camera } }),
+    command: (camera: string, command: T.CameraCommand) =>
+      call('post', '/api/v1/cameras/{camera}/commands', { path: { camera }, body: command, keepalive: true }),
+    records: (camera: string, start: number, end: number, signal?: AbortSignal) =>
+      call('get', '/api/v1/cameras/{camera}/records', {
+        path: { camera }, query: { start, end }, timeout: SLOW, ...(signal ? { signal } : {}),
+      }),
+  },
+  playbacks: {
+    open: (camera: string, given: T.NewPlayback) => call('post', '/api/v1/cameras/{camera}/playbacks', { path: { camera }, body: given }),
+    control: (playback: string, given: T.PlaybackControl) =>
+      call('post', '/api/v1/playbacks/{playback}/control', { path: { playback }, body: given }),
+    end: (playback: string) => call('delete', '/api/v1/playbacks/{playback}', { path: { playback }, keepalive: true }),
+    file: (playback: string) => `/api/v1/playbacks/${encodeURIComponent(playback)}.ts`,
+  },
+  gb28181: {
+    get: () => call('get', '/api/v1/gb28181', {}),
+    change: (given: T.GbDomainPatch) => call('patch', '/api/v1/gb28181', { body: given }),
+  },
+  devices: {
+    list: (query: Page & { q?: string; state?: T.DeviceState } = {}) => call('get', '/api/v1/devices', { query }),
+    get: (device: string) => call('get', '/api/v1/devices/{device}', { path: { device } }),
+    add: (device: T.NewDevice) => call('post', '/api/v1/devices', { body: device }),
+    change: (device: string, given: T.DevicePatch) =>
+      call('patch', '/api/v1/devices/{device}', { path: { device }, body: given }),
+    remove: (device: string) => call('delete', '/api/v1/devices/{device}', { path: { device } }),
+    sync: (device: string) => call('post', '/api/v1/devices/{device}/catalog', { path: { device } }),
+    channels: (device: string, after?: string | null) =>
+      call('get', '/api/v1/devices/{device}/channels', { path: { device }, query: { after, limit: 1_000 } }),
+    positions: (device: string) =>
+      call('get', '/api/v1/devices/{device}/positions', { path: { device }, query: { limit: 200 } }),
+    trace: (device: string) => call('get', '/api/v1/devices/{device}/trace', { path: { device } }),
+  },
+  platforms: {
+    list: () => call('get', '/api/v1/platforms', {}),
+    add: (platform: T.NewPlatform) => call('post', '/api/v1/platforms', { body: platform }),
+    change: (platform: string, given: T.PlatformPatch) =>
+      call('patch', '/api/v1/platforms/{platform}', { path: { platform }, body: given }),
+    remove: (platform: string) => call('delete', '/api/v1/platforms/{platform}', { path: { platform } }),
+    cameras: (platform: string) => call('get', '/api/v1/platforms/{platform}/cameras', { path: { platform }, timeout: SLOW }),
+    share: (platform: string, items: T.ShareCamera[]) =>
+      call('put', '/api/v1/platforms/{platform}/cameras', { path: { platform }, body: { items }, timeout: SLOW }),
   },
   rules: {
     list: (camera?: string) => call('get', '/api/v1/rules', { query: { camera } }),

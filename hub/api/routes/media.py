@@ -144,9 +144,9 @@ async def end_media(session: SessionName, who: Who, media: MediaDep) -> None:
     await media.end(who, session)
 
 
-@router.delete("/whip/sessions/{session}", status_code=204, dependencies=[joins])
+@router.delete("/whip/sessions/{session}", status_code=204, dependencies=[has_media])
 async def end_publishing(session: SessionName, who: Who, media: MediaDep) -> None:
-    """End a publishing session of one's own, likewise. 404 `media.session_unknown`."""
+    """End a publishing session of one's own, likewise (a talk needs no conference). 404 `media.session_unknown`."""
     await media.end(who, session)
 
 
@@ -186,7 +186,7 @@ async def patch_media(session: SessionName, who: Who, media: MediaDep, sdp: Frag
     return _patched(await media.patch(who, session, sdp, match))
 
 
-@router.patch("/whip/sessions/{session}", dependencies=[joins], **PATCHING)
+@router.patch("/whip/sessions/{session}", dependencies=[has_media], **PATCHING)
 async def patch_publishing(
     session: SessionName, who: Who, media: MediaDep, sdp: Fragment, match: Match = None
 ) -> Response:

@@ -68,12 +68,15 @@ class Legs:
         async def post(sdp: str) -> Reply:
             offer = OfferIn(sdp=sdp, owner=leg_owner(self._node), label="leg")
             out = await self._relays.whep(url, stream.id, offer)
-            return Reply(out.sdp, out.asks)
+            return Reply(out.sdp, out.asks, out.session)
+
+        async def low(session: str, wanted: bool) -> None:
+            await self._relays.low(url, session, wanted=wanted)
 
         def changed() -> None:
             self._peers.call_again(stream)
 
-        return watch_leg(stream, url, post, clock=self._clock, on_changed=changed, tally=self.tally)
+        return watch_leg(stream, url, post, clock=self._clock, on_changed=changed, low=low, tally=self.tally)
 
     def expect(self, stream: Stream) -> None:
         """Another relay is about to publish this stream: want it for a while, until its viewers come."""

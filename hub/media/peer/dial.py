@@ -41,6 +41,7 @@ TICK_S: Final = 0.02
 HANDSHAKE_S: Final = 5.0
 CONSENT_MS: Final = 2_400  # eight checks without an answer: the relay is dead, or the way to it
 GOODBYE_S: Final = 1.0
+MAX_LAYERS: Final = 4  # as many as a stream has at most
 
 log: Final = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class Reply:
 
     sdp: str
     asks: bool = True
+    session: str = ""  # ours over there
 
 
 Post: TypeAlias = Callable[[str], Awaitable[Reply]]
@@ -84,8 +86,9 @@ def _formats(codec: Codec) -> list[Format]:
 
 
 def to_watch() -> list[Asked]:
-    """Sections for everything that a stream of ours may hold."""
-    return [_received("video", _VIDEO), _received("audio", _AUDIO)]
+    """Sections for everything that a stream of ours may hold, further layers of its video last."""
+    more = [_received("video", _VIDEO)] * (MAX_LAYERS - 1)
+    return [_received("video", _VIDEO), _received("audio", _AUDIO), *more]
 
 
 def _received(kind: Kind, codecs: Sequence[Codec]) -> Asked:
@@ -109,9 +112,14 @@ def terms_of(said: Said) -> Terms:
     repairs: dict[int, int] = {}
     pairs: dict[int, int] = {}
     ids: dict[str, int] = {}
+    layers: dict[int, int] = {}
+    count = 0
     for section in said.sections:
         if not section.usable or section.direction != "sendonly":
             continue
+        if section.kind == "video":
+            layers |= {ssrc: count for pair in section.repairs.items() for ssrc in pair}
+            count += 1
         for format in section.formats:
             codec = next((codec for codec, types in _TYPES.items() if types[0] == format.payload_type), None)
             if codec is None or codec != format.encoding:
@@ -123,7 +131,10 @@ def terms_of(said: Said) -> Terms:
         ids |= {name: id for name, id in section.extensions.items() if name in _IDS["audio"]}
     if not codecs:
         raise DialFailed("the answer sends nothing that we know")
-    return Terms(codecs, repairs, pairs, transport=ids.get(TRANSPORT, 0), level=ids.get(LEVEL, 0))
+    return Terms(
+        codecs, repairs, pairs, transport=ids.get(TRANSPORT, 0), level=ids.get(LEVEL, 0),
+        layers=layers if count > 1 else {},
+    )  # fmt: skip
 
 
 class Dialed:
@@ -137,6 +148,8 @@ class Dialed:
         Raises DialFailed.
         """
         self._clock = clock
+        self.there = ""  # the session's id at the other relay
+        self.layers = 1  # of video that come
         self.totals = Counters()
         self._tally = tally or Tally()
         self._sock = _bind()
@@ -254,10 +267,12 @@ async def watching(
     local, reply, said = await _agree(to_watch(), post, stream.id)
     terms = terms_of(said)
     dialed = Dialed(stream, said, near, local, clock, tally)
+    dialed.there, dialed.layers = reply.session, max(terms.layers.values(), default=0) + 1
     ssrc = secrets.randbelow(0xFFFFFFFE) + 1
     publisher = Publisher(stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
     dialed.session.publisher = publisher
-    if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, asks=reply.asks):
+    codecs = list(terms.codecs.values())
+    if stream.publisher(codecs, publisher.request_keyframe, dialed.layers, asks=reply.asks):
         on_changed()
     try:
         async with dialed.running():

@@ -1,7 +1,8 @@
 """From a client's offer to what is sent or received: the choice of payload types, and the errors with their names."""
 
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hub.domain.errors import Conflict, Invalid
@@ -72,10 +73,15 @@ class Wanted:
     payload_type: int
     rtx: int | None  # payload type of retransmissions
     layout: Layout
+    layer: int | None = None  # this one and no other, for a relay that gets each by a section of its own
+    ssrcs: tuple[int, int] | None = None  # its own and its retransmissions', where not those of the track
 
 
-def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Wanted, AnswerTrack]]:
-    """Section index to what is sent there. Raises Conflict ``stream.not_live``, Invalid ``sdp.no_codec``."""
+def for_viewer(offer: Offer, stream: Publication, *, each_layer: bool = False) -> dict[int, tuple[Wanted, AnswerTrack]]:
+    """Section index to what is sent there; ``each_layer``: further sections of video get further layers.
+
+    Raises Conflict ``stream.not_live``, Invalid ``sdp.no_codec``.
+    """
     if stream.ended or not stream.tracks:
         raise Conflict("stream.not_live", "nothing is published on this stream")
     chosen: dict[int, tuple[Wanted, AnswerTrack]] = {}
@@ -91,8 +97,25 @@ def for_viewer(offer: Offer, stream: Publication) -> dict[int, tuple[Wanted, Ans
             lacking.append(track.codec)
         else:
             chosen[sections[0].index] = outgoing(sections[0], found, kind, track)
+            if each_layer and len(stream.layers(kind)) > 1:
+                chosen |= _by_layer(sections, kind, stream.layers(kind))
     if not chosen or any(codec in VIDEO for codec in lacking):
         raise Invalid("sdp.no_codec", f"the offer has no section for {', '.join(lacking) or 'what is sent'}")
+    return chosen
+
+
+def _by_layer(
+    sections: Sequence[Section], kind: Kind, tracks: Sequence[Track]
+) -> dict[int, tuple[Wanted, AnswerTrack]]:
+    chosen: dict[int, tuple[Wanted, AnswerTrack]] = {}
+    for section, track in zip(sections, tracks, strict=False):
+        if (found := section.choose(track.codec)) is None:
+            continue
+        wanted, answer = outgoing(section, found, kind, tracks[0])
+        one, two = secrets.randbelow(0xFFFFFFFE) + 1, secrets.randbelow(0xFFFFFFFE) + 1
+        repair = None if answer.rtx_ssrc is None else two
+        wanted = replace(wanted, layer=track.layer, ssrcs=(one, two))
+        chosen[section.index] = wanted, replace(answer, ssrc=one, rtx_ssrc=repair)
     return chosen
 
 

@@ -44,6 +44,7 @@ class Terms:
     repaired_rid: int = 0
     transport: int = 0
     level: int = 0
+    layers: Mapping[int, int] = field(default_factory=dict)  # SSRC of video, or of its retransmissions, to its layer
 
 
 class Publisher:
@@ -100,6 +101,8 @@ class Publisher:
 
     def _layer_of(self, ssrc: int, rid: str) -> int | None:
         """The layer that an SSRC carries; rids stand on its first packets only. ``None`` while it is not known."""
+        if self._terms.layers:
+            return self._terms.layers.get(ssrc)
         if not self._terms.rids:
             return 0
         if rid in self._terms.rids and ssrc not in self._layers and len(self._layers) < MAX_SSRCS:

@@ -154,11 +154,15 @@ class PeerServer:
         width: int | None = None,
         zone: str = "",
         on_end: Callable[[str, str], None] | None = None,
+        each_layer: bool = False,
+        low: bool = False,
     ) -> Answer:
         """Let a viewer in. Counts as a subscriber from now on, so a pull source opens while ICE and DTLS run.
 
         ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it. ``zone`` is the network
         that the client sits in: it is told the addresses of that zone, or all of them when it is empty or not known.
+        ``each_layer``: it is a relay, and gets every layer by a section of its own; those after the first at
+        once, or when it says so by the method ``low``.
 
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
@@ -166,10 +170,11 @@ class PeerServer:
         with self._refusing():
             offer = self._admit(offer_sdp)
             stream = stream.rendition(negotiate.decodes(offer))
-            chosen = negotiate.for_viewer(offer, stream)
+            chosen = negotiate.for_viewer(offer, stream, each_layer=each_layer)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
+        session.wants_low = low
         session.zone = zone
         answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
@@ -415,7 +420,11 @@ class PeerServer:
                 session.finish("codec.changed")
                 return
             viewers = self._viewers_of(stream, wanted.track)
-            session.attach(stream, wanted, viewers, path, width=session.width, paused=session.paused)
+            idle = session.paused or (bool(wanted.layer) and not session.wants_low)
+            session.attach(
+                stream, wanted, viewers, path,
+                width=session.width, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer,
+            )  # fmt: skip
 
     def _viewers_of(self, stream: Publication, track: Track) -> Viewers:
         if (found := self._viewers.get(track)) is not None:
@@ -465,6 +474,13 @@ class PeerServer:
         for seat in session.seats.values():
             seat.width = width
         session.steer(self._clock())
+        return True
+
+    def low(self, session_id: str, wanted: bool) -> bool:
+        """Whether a relay's viewers have a use for the further layers of a pull source. False when it is unknown."""
+        if (session := self._sessions.get(session_id)) is None:
+            return False
+        session.low(wanted, self._clock())
         return True
 
     def pause(self, session_id: str) -> bool:

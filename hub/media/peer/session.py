@@ -82,6 +82,7 @@ class Seat:
     name: str
     width: int | None = None
     paused: bool = False
+    layer: int | None = None  # this one and no other
 
     @property
     def video(self) -> bool:
@@ -127,6 +128,7 @@ class Session:
         self.mid = ""  # of the first section
         self.zone = ""  # the network that the client sits in, as far as it is known
         self.width: int | None = None  # of a viewer's tile
+        self.wants_low = False  # a relay: the layers after the first, too
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
         self._prober = Prober()
@@ -263,10 +265,12 @@ class Session:
         width: int | None = None,
         paused: bool = False,
         ssrcs: tuple[int, int] | None = None,
+        layer: int | None = None,
     ) -> Seat:
         """Begin one track of a viewer; there are keys and a path.
 
-        ``ssrcs`` are the track's and its retransmissions' on this connection, where they are not those of the stream.
+        ``ssrcs`` are the track's and its retransmissions' on this connection, where they are not those of the stream;
+        with ``layer`` it is this layer and stays it.
         """
         layout, now = wanted.layout, self._clock()
         ssrc, rtx_ssrc = ssrcs or (0, wanted.track.rtx_ssrc)
@@ -275,9 +279,12 @@ class Session:
             log=self._log if layout.transport_at else None,
             repair=Repair(wanted.rtx, rtx_ssrc) if wanted.rtx is not None else None, ssrc=ssrc,
         )  # fmt: skip
-        seat = Seat(stream, viewers, sender, stream.id, width, paused and wanted.kind == "video")
+        seat = Seat(stream, viewers, sender, stream.id, width, paused and wanted.kind == "video", layer)
         self.seats[seat.ssrc] = seat
-        viewers.steer(sender, width, None, now)
+        if layer is None:
+            viewers.steer(sender, width, None, now)
+        else:
+            sender.aim = layer
         if seat.paused:
             viewers.pause(sender)
         else:
@@ -308,7 +315,7 @@ class Session:
         """Choose the layers of the video anew: one estimate of the path, shared out among all tiles."""
         self._steered_at = now_ms
         budget = self.budget(now_ms)
-        seen = [seat for seat in self.seats.values() if seat.video and not seat.paused]
+        seen = [seat for seat in self.seats.values() if seat.video and not seat.paused and seat.layer is None]
         fair = budget if budget is None else budget // max(len(seen), 1)
         for seat in self.seats.values():
             seat.sender.afford(fair)
@@ -358,6 +365,13 @@ class Session:
         for seat in self.seats.values():
             if seat.video:
                 self.show(seat, seat.width, paused=paused, now_ms=now_ms)
+
+    def low(self, wanted: bool, now_ms: int) -> None:
+        """Have the further layers of a pull source, or no more: the source is opened for that."""
+        for seat in self.seats.values():
+            if seat.layer and not seat.viewers.track.published:  # a publisher sends them anyway
+                seat.stream.prefer(self.id, low=wanted)
+                self.show(seat, seat.width, paused=not wanted, now_ms=now_ms)
 
     def show(self, seat: Seat, width: int | None, *, paused: bool, now_ms: int) -> None:
         """How wide a tile is, and whether anybody looks at it."""

@@ -8,7 +8,7 @@ import { useSession } from '@/state/session'
 import { useWall } from '@/state/wall'
 import { askText } from '@/ui/confirm'
 import { attempt, toast } from '@/ui/toast'
-import { cameraOf } from '@/ui/words'
+import { cameraOf, ruleOf } from '@/ui/words'
 import { hub } from '@/wire/hub'
 import type { Alert } from '@/wire/types'
 
@@ -32,7 +32,7 @@ export function useAlertActions() {
   }))
 
   function named(alert: Alert): { rule: string; camera: string } {
-    return { rule: alert.rule_name, camera: cameraOf(alert) }
+    return { rule: ruleOf(alert), camera: cameraOf(alert) }
   }
 
   async function once(alert: Alert, action: () => Promise<void>): Promise<void> {

@@ -117,3 +117,22 @@ describe('reading the log backwards', () => {
     expect(got.from).toBe(80_000)
   })
 })
+
+describe('sentences of GB/T 28181', () => {
+  const t: Translate = (key, params) => i18n.global.t(key, params ?? {}, { locale: 'zh-CN' })
+  const say = (kind: string, ref: string, data: Record<string, unknown>) => sentence(t, { kind, ref, data }, names)
+
+  it('say in words what a hand on the camera did', () => {
+    expect(say('camera.controlled', 'c', { by: 'u', what: 'preset' })).toBe('王强操控摄像机 人民广场东（预置位）')
+    expect(say('camera.controlled', 'c', { by: 'u', what: 'levitate' })).toContain('levitate')
+  })
+
+  it('give the span of a recording as times', () => {
+    expect(say('camera.played_back', 'c', { by: 'u', start: 1, end: 2 })).toContain('14:07:35 至 14:07:35')
+  })
+
+  it('tell a change of a device from one of how devices register', () => {
+    expect(say('device.changed', '34020000001180000001', { by: 'u', fields: ['media', 'password'] })).toBe('王强修改设备 34020000001180000001：媒体方式、密码')
+    expect(say('device.changed', 'gb28181', { by: 'u', fields: ['accept_unknown'] })).toBe('王强修改国标接入：未登记设备')
+  })
+})

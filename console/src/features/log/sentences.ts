@@ -27,6 +27,15 @@ export const KINDS = [
   'camera.added',
   'camera.removed',
   'camera.viewed',
+  'camera.controlled',
+  'camera.talked',
+  'camera.played_back',
+  'device.added',
+  'device.changed',
+  'device.removed',
+  'platform.set',
+  'platform.removed',
+  'platform.shared',
   'rule.set',
   'rule.removed',
   'alert.raised',
@@ -63,6 +72,15 @@ export const KINDS = [
 
 const KNOWN: ReadonlySet<string> = new Set(KINDS)
 
+// What a hand on a camera does (hub/api/schemas_gb.py), and what of a device can be changed (hub/services/devices.py).
+const DID = [
+  'move', 'lens', 'preset', 'cruise', 'scan', 'switch', 'home', 'precise', 'keyframe',
+  'guard', 'unguard', 'reset_alarm', 'record', 'stop_record', 'reboot', 'info', 'status',
+] as const
+const FIELDS = [
+  'name', 'unit', 'password', 'enabled', 'media', 'charset', 'send_date', 'subscriptions', 'heartbeat_s', 'heartbeat_misses', 'accept_unknown',
+] as const
+
 /** The short name of a kind, or the kind itself when a newer hub sends one that is not known here. */
 export function kindWord(t: Translate, kind: string): string {
   return KNOWN.has(kind) ? t(`log.kind.${kind}`) : kind
@@ -70,6 +88,7 @@ export function kindWord(t: Translate, kind: string): string {
 
 function variant(event: LogEvent): string {
   if (event.kind === 'order.reviewed') return event.data?.accepted === false ? 'order.reviewedNo' : 'order.reviewedYes'
+  if (event.kind === 'device.changed' && event.ref === 'gb28181') return 'device.domain'
   if (event.kind === 'order.overdue') return event.data?.step === 'feedback' ? 'order.overdueFeedback' : 'order.overdueSign'
   return event.kind
 }
@@ -95,11 +114,16 @@ function parameters(t: Translate, event: LogEvent, names: Names): Record<string,
     units: units.join(t('log.listSeparator')),
     camera: camera && names.camera ? names.camera(camera) : camera,
     method: known(t, 'log.method', data.method, ['password', 'demo']),
-    ruleKind: known(t, 'rule_kind', data.rule_kind, ['crowd', 'intrusion']),
+    ruleKind: known(t, 'rule_kind', data.rule_kind, ['crowd', 'intrusion', 'device_alarm']),
     severity: known(t, 'severity', data.severity, ['critical', 'major', 'minor', 'info']),
     enabled: t(data.enabled === false ? 'log.off' : 'log.on'),
     role: names.role(text(data.role)),
     score: typeof data.score === 'number' ? `${Math.round(data.score * 100)}%` : '',
+    what: known(t, 'log.did', data.what, DID),
+    from: typeof data.start === 'number' ? names.time(data.start) : '',
+    to: typeof data.end === 'number' ? names.time(data.end) : '',
+    fields: (Array.isArray(data.fields) ? data.fields : []).map((field) => known(t, 'log.field', field, FIELDS)).join(t('log.listSeparator')),
+    cameras: text(data.cameras),
     due: typeof data.due_at === 'number' ? names.time(data.due_at) : '',
     ...plain(data, ['address', 'username', 'name', 'scheme', 'count', 'title', 'text', 'number', 'scenario']),
     ...plain(data, ['points', 'of', 'version', 'node']),

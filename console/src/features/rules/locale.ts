@@ -19,6 +19,7 @@ export const zh = {
     says: {
       crowd: '{persons} 人以上，持续 {seconds} 秒',
       intrusion: '{n} 个角点的区域',
+      device_alarm: '设备自行上报；停用后不再进入告警',
       confidence: '置信度 {n}% 起',
     },
     form: {
@@ -71,6 +72,7 @@ export const en: typeof zh = {
     says: {
       crowd: '{persons} persons or more for {seconds} s',
       intrusion: 'region of {n} corners',
+      device_alarm: 'reported by the device; off: no alerts of it',
       confidence: 'confidence from {n}%',
     },
     form: {
