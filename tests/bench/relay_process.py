@@ -47,13 +47,18 @@ class Watch:
 
     def __init__(self, peers: PeerServer) -> None:
         self.frames: list[tuple[float, float]] = []
-        self.began = (0, 0)
+        self._began = (0, 0)
+        self._of: dict[int, tuple[int, int]] = {}  # by timestamp: the rest of a burst leaves when others have begun
         self._fanout, self._live = peers._fanout, peers._fanout.live
         self._fanout.live = self._watched  # type: ignore[method-assign]
 
     def begin(self) -> None:
         """A frame is about to be published."""
-        self.began = (time.monotonic_ns(), waited_ns())
+        self._began = (time.monotonic_ns(), waited_ns())
+
+    def published(self, timestamp: int) -> None:
+        """That was its timestamp; some of it may have left already."""
+        self._of[timestamp] = self._began
 
     def end(self) -> list[tuple[float, float]]:
         """What was seen; from now on nothing is."""
@@ -62,9 +67,10 @@ class Watch:
 
     def _watched(self, groups: Mapping[Shape, Sequence[Target]], packets: Sequence[Packet]) -> None:
         self._live(groups, packets)
-        if packets[-1].marker:
-            at, waited = self.began
-            self.frames.append(((time.monotonic_ns() - at) / 1e6, (waited_ns() - waited) / 1e6))
+        for packet in packets:
+            if packet.marker:
+                at, waited = self._of.pop(packet.timestamp, self._began)
+                self.frames.append(((time.monotonic_ns() - at) / 1e6, (waited_ns() - waited) / 1e6))
 
 
 async def play(stream: Stream, published: deque[tuple[int, int]], watches: Sequence[Watch]) -> None:
@@ -77,6 +83,8 @@ async def play(stream: Stream, published: deque[tuple[int, int]], watches: Seque
             watch.begin()
         stream.publish(AccessUnit("video", "h264", data, i * 90_000 // FPS, key, system_clock()))
         published.append((stream.tracks["video"].timestamp, now))
+        for watch in watches:
+            watch.published(stream.tracks["video"].timestamp)
         i += 1
         await asyncio.sleep(max(0.0, began + i / FPS - time.monotonic()))
 
