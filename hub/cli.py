@@ -339,12 +339,15 @@ def camera_add(
         str, typer.Option("--url", help="rtsp, rtsps, http, https or rtmp; user and password may stand in it.")
     ],
     unit: Annotated[str, typer.Option("--unit", help="Unit that owns it (see `sharpeyes user list --units`).")],
+    sub_url: Annotated[
+        str | None, typer.Option("--sub-url", help="Its second, smaller stream, for small tiles and narrow paths.")
+    ] = None,
     data: Data = None,
 ) -> None:
     """Add a camera; a running hub shows it within seconds."""
     from hub import offline
 
-    print(ask(settled(data=data), lambda ctx: offline.add_camera(ctx, name=name, url=url, unit=unit)))
+    print(ask(settled(data=data), lambda ctx: offline.add_camera(ctx, name=name, url=url, unit=unit, sub_url=sub_url)))
 
 
 @camera.command("list")

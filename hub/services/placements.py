@@ -172,7 +172,7 @@ class Placements:
             raise NotFound("camera.unknown", "no such camera")
         if row.device is not None:
             await self._find_gateway()
-        config = self._config(row.url, watched=watched)
+        config = self._config(row.url, row.sub_url, watched=watched)
         for last in (False, True):
             node = await self.place(camera)
             try:
@@ -307,8 +307,8 @@ class Placements:
         await self._mend_legs()
         stale = {c for c, (_, _, config) in self._told.items() if config.pictures_every_ms and c not in watched}
         stale |= {c for c, (_, _, config) in self._told.items() if config.gateway not in (None, self._gateway)}
-        wanted = {camera: self._config(known[camera], watched=False) for camera in stale if camera in known}
-        wanted |= {camera: self._config(url, watched=True) for camera, url in watched.items()}
+        wanted = {camera: self._config(*known[camera], watched=False) for camera in stale if camera in known}
+        wanted |= {camera: self._config(*address, watched=True) for camera, address in watched.items()}
         places = {node.id: node for node in alive}
         await self._tell_all({c: config for c, config in wanted.items() if self._is_news(c, config, places)})
 
@@ -368,7 +368,9 @@ class Placements:
                 members = {member.id for member in await conference_store.present(db)}
             for stream in carried:
                 if stream in known:
-                    told = self._config(known[stream], watched=True)  # perhaps; if no rule looks, the round corrects it
+                    told = self._config(
+                        *known[stream], watched=True
+                    )  # perhaps; if no rule looks, the round corrects it
                     self._told.setdefault(stream, (node.id, -1, told))
                 elif stream not in members and not await self._borrowed(stream):
                     await self._relays.delete_stream(node.url, stream)
@@ -378,8 +380,8 @@ class Placements:
         if self._gateways is not None and (node := await self._gateways.node()) is not None:
             self._gateway = node.url
 
-    def _config(self, url: str, *, watched: bool) -> StreamConfig:
-        return config_of(url, watched=watched, gateway=self._gateway)
+    def _config(self, url: str, sub_url: str | None = None, *, watched: bool) -> StreamConfig:
+        return config_of(url, watched=watched, gateway=self._gateway, sub_url=sub_url)
 
     # streams that are no camera's -------------------------------------------------------------------
 

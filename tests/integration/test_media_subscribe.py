@@ -174,6 +174,25 @@ async def test_a_page_may_change_its_mind_while_its_wish_is_brought_about(rig: R
         assert p.failed == []
 
 
+async def test_a_small_tile_has_the_camera_s_sub_stream_opened_and_no_answer_tells_its_address(rig: Rig) -> None:
+    await rig.relay()
+    main, small = (f"rtsp://user:secret@127.0.0.1:{rig.cameras.port}/{path}" for path in ("gate", "bridge"))
+    body = {"name": "two streams", "url": main, "sub_url": small, "unit": "city"}
+    added = await rig.hub.call("sysadmin", "POST", "/api/v1/cameras", 201, json=body)
+    assert all(word not in str(added) for word in ("secret", "bridge"))
+    refused = {**body, "sub_url": "file:///etc/passwd"}
+    answer = await rig.hub.call("sysadmin", "POST", "/api/v1/cameras", 422, json=refused)
+    assert answer["error"]["field"] == "sub_url", answer
+    id, plays = added["id"], rig.cameras.cameras["bridge"].plays
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", id, width=1_280))
+        await wall.flows("1")
+        assert rig.cameras.cameras["bridge"].plays == plays
+        await wall.want(camera("1", id, width=200))
+        await until(lambda: rig.cameras.cameras["bridge"].plays == plays + 1, seconds=PATIENCE)
+        await wall.flows("1")
+
+
 async def test_what_is_out_of_reach_is_refused_by_name_and_the_rest_plays(rig: Rig) -> None:
     await rig.relay()
     mine, other = await rig.camera("gate", unit="dept-water"), await rig.camera("bridge", unit="town-a")
