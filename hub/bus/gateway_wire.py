@@ -309,6 +309,7 @@ class CallOut(Internal):
     mode: MediaMode
     payload_type: int = 96
     encoding: str = "PS"
+    device_host: str = ""  # where its signalling comes from: ``remote_host`` is only what it says
     answered_after_ms: int
     edition: str | None = None
 
@@ -348,6 +349,7 @@ class TalkOut(Internal):
     remote_port: int
     mode: MediaMode
     payload_type: int = 8
+    device_host: str = ""  # as in CallOut
     framed: bool = True  # TCP: RFC 4571 length in front; some devices want none
 
 

@@ -211,6 +211,7 @@ class PsOutIn(Internal):
     ssrc: int = Field(ge=0, lt=2**32)
     payload_type: int = Field(default=96, ge=0, le=127)
     owner: str = Field(min_length=1, max_length=80)
+    peer_host: str = Field(default="", max_length=64)  # where its signalling comes from: ``host`` is what it says
 
 
 class PsOutState(Internal):

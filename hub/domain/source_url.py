@@ -160,6 +160,28 @@ def refuse_address(address: Address) -> str | None:
     return None
 
 
+def refuse_device_address(host: str, seen: str = "") -> str | None:
+    """Why we neither dial nor send to an address that a device or platform names, or None.
+
+    ``seen`` is where its signalling comes from; "" where that is not known. Loopback, where our own roles and Redis
+    listen, is only named by who is there itself.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "that is no address"
+    if (why := refuse_address(address)) is not None:
+        return why
+    try:
+        near = not seen or ipaddress.ip_address(seen).is_loopback
+    except ValueError:
+        near = False
+    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    if (address.is_loopback or (inner is not None and inner.is_loopback)) and not near:
+        return "that is our own machine"
+    return None
+
+
 def _last_bits(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address in _OWN or not any(address in network for network in _INNER):
         return None

@@ -27,3 +27,14 @@ def _readable(text: str, allowed: frozenset[str]) -> str:
     if text.strip() and all(unicodedata.category(char) in _BLANK for char in text):
         raise ValueError("there is nothing to see in it")
     return text
+
+
+def mended(text: str, limit: int) -> str:
+    """What a device calls itself as one line that can be read: what ``one_line`` refuses is left out. May be empty."""
+    kept = "".join(
+        " " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char
+        for char in text[: 4 * limit]
+        if char not in _TURNING and unicodedata.category(char) != "Cs"
+    )
+    found = " ".join(kept.split())[:limit].strip()
+    return "" if all(unicodedata.category(char) in _BLANK for char in found) else found

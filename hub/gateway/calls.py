@@ -99,6 +99,7 @@ class Calls:
             encoding=media.payloads[0].encoding if media.payloads else "PS",
             answered_after_ms=round((loop.time() - began) * 1_000),
             edition=self._devices.edition(wish.device),
+            device_host=call.flow.host,
         )
         running = Running(wish, ssrc, call, Lines(first))
         self._keep(running)

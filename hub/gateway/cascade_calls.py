@@ -153,6 +153,7 @@ class CascadeCalls:
             ssrc=offer.ssrc or 0,
             payload_type=offer.payloads[0].number if offer.payloads else 96,
             owner=f"gb-{upper.config.id}",
+            peer_host=tx.flow.host,
         )
         try:
             async with contextlib.AsyncExitStack() as stack:

@@ -12,12 +12,13 @@ from starlette.responses import Response as HttpResponse
 
 from hub.bus.gateway_wire import CallIn, CallOut, CascadeEnd, CascadeTalk
 from hub.domain.clock import Clock
-from hub.domain.errors import HubError, NotFound, TooMany, Unavailable
+from hub.domain.errors import NotFound, TooMany, Unavailable
 from hub.gateway.calls import stream_of
 from hub.gateway.lines import Lines
 from hub.gateway.reports import Reports
 from signaling.gb28181 import invite
 from signaling.gb28181.errors import GbError
+from signaling.gb28181.ids import is_id
 from signaling.gb28181.messages import BroadcastNotify
 from signaling.gb28181.ssrc import SsrcAllocator
 from signaling.transport.sip import Call, CallRefused, SipFailure, SipNode
@@ -47,7 +48,7 @@ class CascadeTalks:
         self._reports = reports
         self._clock = clock
         self._wanted: dict[tuple[str, str], _Wanted] = {}  # by platform and channel
-        self._running: dict[tuple[str, str], Call] = {}
+        self._running: set[tuple[str, str]] = set()  # called, answered or not
         self.gateway = ""  # our node id
 
     def wanted(self, upper: "Upper", notify: BroadcastNotify) -> bool:
@@ -60,7 +61,8 @@ class CascadeTalks:
             return False
         if len(self._wanted) + len(self._running) >= MAX_TALKS:
             return False
-        self._wanted[key] = _Wanted(notify.source or upper.config.id, now + WANTED_S)
+        source = notify.source if is_id(notify.source) else upper.config.id  # it will stand in a header of ours
+        self._wanted[key] = _Wanted(source, now + WANTED_S)
         self._reports.tell(
             CascadeTalk(
                 node=self.gateway, upper=upper.config.id, channel=shared.id, camera=shared.camera, at=self._clock()
@@ -73,16 +75,22 @@ class CascadeTalks:
 
         Raises NotFound ``call.unknown`` where it did not ask, TooMany, Unavailable with the reason.
         """
+        key = (wish.device, wish.channel)
+        wanted = self._wanted.pop(key, None)
+        if upper is None or wanted is None:
+            self._reports.tell(CascadeEnd(stream=stream_of(wish), at=self._clock()))
+            raise NotFound("call.unknown", "the platform does not want to speak to this camera")
+        self._running.add(key)
         try:
-            call, first = await self._call(upper, wish)
-        except HubError:
+            call, first = await self._call(upper, wish, wanted)
+        except BaseException:
+            self._running.discard(key)
             self._reports.tell(CascadeEnd(stream=stream_of(wish), at=self._clock()))
             raise
-        key, lines = (wish.device, wish.channel), Lines(first)
-        self._running[key] = call
+        lines = Lines(first)
 
         def ended(why: str) -> None:
-            self._running.pop(key, None)
+            self._running.discard(key)
             self._numbers.give_back(first.ssrc or 0)
             self._reports.tell(CascadeEnd(stream=stream_of(wish), at=self._clock()))
             lines.end("gb28181.bye" if why == "bye" else why)
@@ -97,10 +105,7 @@ class CascadeTalks:
 
         return lines.response(done)
 
-    async def _call(self, upper: "Upper | None", wish: CallIn) -> tuple[Call, CallOut]:
-        wanted = self._wanted.pop((wish.device, wish.channel), None)
-        if upper is None or wanted is None:
-            raise NotFound("call.unknown", "the platform does not want to speak to this camera")
+    async def _call(self, upper: "Upper", wish: CallIn, wanted: _Wanted) -> tuple[Call, CallOut]:
         try:
             ssrc = self._numbers.take("live")
         except GbError as error:
@@ -125,6 +130,7 @@ class CascadeTalks:
             mode="udp",
             payload_type=8,
             encoding="PCMA",
+            device_host=call.flow.host,
             answered_after_ms=round((asyncio.get_running_loop().time() - began) * 1_000),
         )
 

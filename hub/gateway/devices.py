@@ -14,6 +14,7 @@ from hub.bus.gateway_wire import DeviceConfig, DeviceReport, DeviceState, Domain
 from hub.domain.clock import Clock
 from hub.domain.errors import NotFound, Unavailable
 from hub.gateway.reports import Reports
+from signaling.gb28181.ids import is_id
 from signaling.gb28181.register import Address, Change, Phase, Registration, Registrations
 from signaling.sip.layer import Flow
 
@@ -67,7 +68,8 @@ class Devices:
         found = self._configured.get(device)
         if found is not None:
             return found
-        return DeviceConfig(id=device) if self.domain.accept_unknown and self.domain.password else None
+        unlisted = self.domain.accept_unknown and bool(self.domain.password) and is_id(device)
+        return DeviceConfig(id=device) if unlisted else None
 
     def admitted(self, device: str) -> bool:
         """Whether it may be here at all."""

@@ -28,6 +28,7 @@ from signaling.sip.layer import Flow, ServerTransaction
 MAX_BEAT: Final = 2_048  # bytes of a keepalive of somebody who is not known at this address
 MAX_DOUBTS: Final = 64  # devices whose move is looked into at the same time
 IMPOSTOR_MS: Final = 10_000  # so long nothing is looked into again for a device whose old address has answered
+FRESH: Final = 1.5  # heartbeats: so long a device that was heard is taken to be where it was
 POSITION_EVERY_S: Final = 1.0  # of one channel; the standard's own interval is 5 s
 
 
@@ -64,7 +65,7 @@ class Inbox:
         if device is None and tx.call is None and (len(request.body) > MAX_BEAT or b"Keepalive" not in request.body):
             self._strange(tx, sender)
             return None
-        config = self._devices.config(device or "")
+        config = None if device is None else self._devices.config(device)
         try:
             message = manscdp.parse(request.body, config.charset if config else "auto")
         except GbError as error:
@@ -126,16 +127,24 @@ class Inbox:
     def _elsewhere(self, tx: ServerTransaction, device: str) -> Coroutine[Any, Any, None] | None:
         """A keepalive from another host. Its NAT may have moved; or somebody knows an identifier and wants its calls.
 
-        Nothing in a keepalive tells which. So the device is asked at the address that we have: where it still answers
+        Nothing in a keepalive tells which. While the device is heard from where it was, and while a flood may have
+        swallowed its voice, nobody is believed. Then it is asked at the address that we have: where it still answers
         the keepalive was not its own; where nobody does any more the device has moved.
         """
         now = self._clock()
+        if self._heard_lately(device, now) or self._questions.crowded:
+            self._impostor(tx, device)
+            return None
         self._doubted = {name: until for name, until in self._doubted.items() if until == 0 or until > now}
         if device in self._doubted or len(self._doubted) >= MAX_DOUBTS:
             self._impostor(tx, device)
             return None
         self._doubted[device] = 0
         return self._look_into(tx, device)
+
+    def _heard_lately(self, device: str, now: int) -> bool:
+        known = self._devices.registered.get(device)
+        return known is not None and now - known.heard_at < known.heartbeat_s * 1_000 * FRESH
 
     async def _look_into(self, tx: ServerTransaction, device: str) -> None:
         until = self._clock()

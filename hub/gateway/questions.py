@@ -62,6 +62,11 @@ class Questions:
             raise Unavailable("gb28181.refused", f"the device answered {response.status} {response.reason}")
         return response
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so much comes in that silence proves nothing."""
+        return self._node.crowded
+
     async def answers(self, device: str) -> bool:
         """Whether somebody answers, whatever, at the address where the device is known."""
         message = DeviceStatusQuery(sn=self.number(), device=device)

@@ -218,6 +218,7 @@ class Talks:
             remote_port=media.port,
             mode=mode,
             payload_type=chosen,
+            device_host=call.flow.host,
         )
 
 

@@ -73,6 +73,12 @@ def may_see_any(area: Reach, units: Iterable[UnitId]) -> bool:
     return isinstance(area, _Everything) or any(unit in area for unit in units)
 
 
+def need_everything(area: Reach, right: Right) -> None:
+    """Raise Forbidden (``right.missing``) for whoever has the right for a part of the city only."""
+    if not isinstance(area, _Everything):
+        raise Forbidden("right.missing", "this concerns the whole city", right=str(right))
+
+
 def need_unit(area: Reach, unit: UnitId, noun: str) -> None:
     """Raise NotFound (``<noun>.unknown``) where the object's unit is out of reach."""
     if not may_see_unit(area, unit):

@@ -21,6 +21,7 @@ from hub.bus.gateway_wire import (
 )
 from hub.domain.events import DeviceAdded
 from hub.domain.ids import UnitId, new_id
+from hub.domain.text import mended
 from hub.services.access import SYSTEM
 from hub.services.context import Context
 from hub.services.gateways import GatewayBook
@@ -32,6 +33,7 @@ from hub.store.tables_gb import ChannelRow, DeviceRow, PositionRow
 
 log: Final = structlog.get_logger(__name__)
 NAME: Final = 80  # of a camera
+MOST_CHANNELS: Final = 100_000  # of one device, which may be a whole city; also over time, under ever new numbers
 
 
 async def take_state(ctx: Context, book: GatewayBook, report: DeviceReport) -> None:
@@ -80,11 +82,11 @@ async def take_info(ctx: Context, report: DeviceInfoReport) -> None:
     async with ctx.sessions.begin() as db:
         if (row := await store.device(db, report.device)) is None:
             return
-        row.manufacturer = (report.manufacturer or "")[:80] or row.manufacturer
-        row.model = (report.model or "")[:80] or row.model
-        row.firmware = (report.firmware or "")[:80] or row.firmware
-        if report.name and row.name == row.id:
-            row.name = report.name[:200]
+        row.manufacturer = mended(report.manufacturer or "", 80) or row.manufacturer
+        row.model = mended(report.model or "", 80) or row.model
+        row.firmware = mended(report.firmware or "", 80) or row.firmware
+        if row.name == row.id and (name := mended(report.name or "", 200)):
+            row.name = name
 
 
 async def take_catalog(ctx: Context, report: CatalogReport) -> None:
@@ -113,14 +115,16 @@ async def take_catalog(ctx: Context, report: CatalogReport) -> None:
 async def _merge(ctx: Context, db: AsyncSession, device: DeviceRow, report: CatalogReport) -> None:
     items = {item.id: item for item in report.items}  # some come twice
     known = await store.channels_of(db, device.id, list(items))
+    room = MOST_CHANNELS - await store.channels_ever(db, device.id) if items.keys() - known.keys() else 0
     for item in items.values():
         row = known.get(item.id)
         only_status = report.event in ("ON", "OFF", "VLOST", "DEFECT")
-        if row is None and only_status:
+        if row is None and (only_status or room <= 0):
             continue
         if row is None:
             row = ChannelRow(device=device.id, id=item.id, name="", kind=item.kind, parents=[])
             db.add(row)
+            room -= 1
         if only_status:
             row.status = "on" if report.event == "ON" else "off"
             continue
@@ -133,15 +137,16 @@ async def _merge(ctx: Context, db: AsyncSession, device: DeviceRow, report: Cata
 
 
 def _write(row: ChannelRow, item: CatalogItem) -> None:
-    row.name, row.kind, row.parents = item.name, item.kind, list(item.parents)
-    row.civil_code, row.manufacturer, row.model = item.civil_code, item.manufacturer, item.model
-    row.address, row.status, row.ptz = item.address, item.status, item.ptz
+    row.name, row.kind, row.parents = mended(item.name, 200), item.kind, [mended(each, 32) for each in item.parents]
+    row.civil_code, row.manufacturer = mended(item.civil_code, 32), mended(item.manufacturer, 80)
+    row.model, row.address = mended(item.model, 80), mended(item.address, 200)
+    row.status, row.ptz = item.status, item.ptz
     if item.longitude is not None and item.latitude is not None:
         row.longitude, row.latitude = item.longitude, item.latitude
 
 
 async def _camera(ctx: Context, db: AsyncSession, device: DeviceRow, channel: ChannelRow) -> None:
-    name = (channel.name.strip() or channel.id)[:NAME]
+    name = (channel.name or channel.id)[:NAME].strip()
     camera = None if channel.camera is None else await db.get(CameraRow, channel.camera)
     if camera is not None and camera.removed_at is None:
         camera.name, camera.ptz = name, channel.ptz
@@ -175,6 +180,9 @@ async def take_position(ctx: Context, report: PositionReport) -> None:
     async with ctx.sessions.begin() as db:
         if await store.device(db, report.device) is None:
             return
+        channel = (await store.channels_of(db, report.device, [report.channel])).get(report.channel)
+        if channel is None and report.channel != report.device:
+            return  # nobody could look for it; and names that a device makes up are endless
         db.add(
             PositionRow(
                 device=report.device,
@@ -186,7 +194,6 @@ async def take_position(ctx: Context, report: PositionReport) -> None:
                 direction=report.direction,
             )
         )
-        channel = (await store.channels_of(db, report.device, [report.channel])).get(report.channel)
         if channel is not None and report.at >= (channel.position_at or 0):
             channel.longitude, channel.latitude = report.longitude, report.latitude
             channel.position_at = report.at

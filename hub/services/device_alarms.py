@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.bus.gateway_wire import AlarmReport
 from hub.domain.ids import AlertId, RuleId, new_id
+from hub.domain.text import mended
 from hub.services.alerts import Finding, raise_finding
 from hub.services.context import Context
 from hub.store import devices as store
@@ -30,7 +31,7 @@ async def take_alarm(ctx: Context, report: AlarmReport) -> AlertId | None:
             return None
         rule = await _rule(ctx, db, camera, severity)
     what = f"GB/T 28181 {report.method}/{report.alarm_type if report.alarm_type is not None else '-'}"
-    finding = Finding(camera.id, rule, report.at, 1.0, 1, [], f"{what} {report.description}"[:80].strip(), False)
+    finding = Finding(camera.id, rule, report.at, 1.0, 1, [], mended(f"{what} {report.description}", 80), False)
     return await raise_finding(ctx, finding)
 
 

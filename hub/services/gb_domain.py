@@ -6,9 +6,10 @@ from typing import Final
 from hub.domain.errors import Unavailable
 from hub.domain.events import DeviceChanged
 from hub.domain.roles import Right
-from hub.services.access import require
+from hub.services.access import need_everything, reach, require
 from hub.services.context import Actor, Context
 from hub.services.gateways import GatewayBook
+from hub.services.units import tree
 from hub.store import devices as store
 from hub.store.outbox import record
 
@@ -51,6 +52,7 @@ async def change_domain(
     """Change what was given."""
     require(actor, Right.CAMERA_MANAGE)
     async with ctx.sessions.begin() as db:
+        need_everything(reach(await tree(ctx, db), actor), Right.CAMERA_MANAGE)
         row = await store.domain(db, make=True)
         changed: list[str] = []
         if password is not None and row.password != password:

@@ -15,11 +15,12 @@ from hub.domain.errors import Conflict, HubError, Invalid, NotFound
 from hub.domain.events import PlatformRemoved, PlatformSet, PlatformShared
 from hub.domain.ids import CameraId, GbId, new_id
 from hub.domain.roles import Right
-from hub.services.access import require
+from hub.services.access import need_everything, reach, require
 from hub.services.context import Actor, Context
 from hub.services.gateways import GatewayBook
 from hub.services.placements import Placements
 from hub.services.stream_config import gb_url
+from hub.services.units import tree
 from hub.store import devices as store
 from hub.store.outbox import record
 from hub.store.tables import CameraRow
@@ -72,6 +73,7 @@ async def list_platforms(ctx: Context, actor: Actor, book: GatewayBook) -> list[
     """Every platform above us, by name."""
     require(actor, Right.CAMERA_MANAGE)
     async with ctx.reading() as db:
+        await _need_city(ctx, db, actor)
         rows = await store.platforms(db)
         counts = await store.shared_counts(db)
     states = await book.states()
@@ -92,6 +94,7 @@ async def add_platform(ctx: Context, actor: Actor, book: GatewayBook, given: Map
     require(actor, Right.CAMERA_MANAGE)
     now, id = ctx.clock(), str(given["id"])
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         if len(await store.platforms(db)) >= MOST_PLATFORMS:
             raise Conflict("platform.too_many", f"the hub registers with at most {MOST_PLATFORMS} platforms")
         row = await db.get(PlatformRow, id)
@@ -115,6 +118,7 @@ async def change_platform(
     """Change what was given. Raises NotFound (``platform.unknown``)."""
     require(actor, Right.CAMERA_MANAGE)
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         row = await _known(db, id, lock=True)
         if _set(row, given):
             row.revision += 1
@@ -129,6 +133,7 @@ async def remove_platform(ctx: Context, actor: Actor, book: GatewayBook, id: GbI
     require(actor, Right.CAMERA_MANAGE)
     now = ctx.clock()
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         row = await _known(db, id, lock=True)
         row.removed_at, row.password, row.revision = now, "", row.revision + 1
         await store.unshare(db, id)
@@ -140,6 +145,7 @@ async def list_shared(ctx: Context, actor: Actor, id: GbId) -> list[SharedView]:
     """What a platform may see, by its identifier up there. Raises NotFound."""
     require(actor, Right.CAMERA_MANAGE)
     async with ctx.reading() as db:
+        await _need_city(ctx, db, actor)
         await _known(db, id)
         return [SharedView(camera.id, camera.name, link.gb_id) for link, camera in await store.shared(db, id)]
 
@@ -157,6 +163,7 @@ async def share(
         raise Invalid("platform.too_many", f"at most {MOST_SHARED} cameras are shared with a platform")
     now = ctx.clock()
     async with ctx.sessions.begin() as db:
+        await _need_city(ctx, db, actor)
         row = await _known(db, id, lock=True)
         before = {link.camera: link.gb_id for link, _ in await store.shared(db, id)}
         chosen = await _identifiers(db, row, wanted, before)
@@ -197,6 +204,11 @@ async def answer_invite(ctx: Context, book: GatewayBook, placements: Placements,
         media = CascadeMedia(error=error.id)
     if (gateway := await book.node()) is not None:
         await book.client.cascade_media(gateway.url, report.call, media)
+
+
+async def _need_city(ctx: Context, db: AsyncSession, actor: Actor) -> None:
+    """A platform above us sees whatever is shared with it: that is nothing for who looks after one district."""
+    need_everything(reach(await tree(ctx, db), actor), Right.CAMERA_MANAGE)
 
 
 async def _opened(ctx: Context, placements: Placements, report: CascadeInvite) -> CascadeMedia:

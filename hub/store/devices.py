@@ -99,6 +99,11 @@ async def channels_of(db: AsyncSession, device: GbId, ids: Collection[GbId]) -> 
     return {row.id: row for row in await db.scalars(query)}
 
 
+async def channels_ever(db: AsyncSession, device: GbId) -> int:
+    """How many entries of a device's catalogues are kept, removed ones too."""
+    return await db.scalar(select(func.count()).select_from(ChannelRow).where(ChannelRow.device == device)) or 0
+
+
 async def unseen(db: AsyncSession, device: GbId, sn: int) -> Sequence[ChannelRow]:
     """Entries that an earlier catalogue told of and this one did not."""
     query = select(ChannelRow).where(

@@ -185,6 +185,11 @@ class SipNode:
         return self.stack.counters
 
     @property
+    def crowded(self) -> bool:
+        """Whether requests flood in: answers to ours may be lost at the socket."""
+        return self.stack.transactions.crowded
+
+    @property
     def connections(self) -> int:
         """TCP connections that are up."""
         return len(self._tcp)

@@ -1,6 +1,7 @@
 """The UDP port of a SIP node: a socket read in a drain loop, since a datagram at a time costs too much of the loop."""
 
 import asyncio
+import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Final
 DRAIN: Final = 64  # datagrams a turn: the others on the loop must not wait
 BUFFER: Final = 4 * 2**20  # a city's devices register at once when the power comes back
 LARGEST: Final = 65_536
+RCVBUFFORCE: Final = 33  # asm-generic/socket.h; Python has no name for it
 BUSY_S: Final = 0.02  # what wakes us so soon again is a stream of keepalives
 REST_S: Final = 0.01  # then they are gathered so long: waking up costs more than answering
 
@@ -34,6 +36,8 @@ class UdpPort:
             made.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 made.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            with contextlib.suppress(OSError):  # beyond net.core.rmem_max, where we may
+                made.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, BUFFER)
             made.bind((host, port))
         except OSError:
             made.close()

@@ -1,13 +1,19 @@
 """Objects are reached by unit: what lies elsewhere does not exist for the person asking."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hub.domain.errors import NotFound
-from hub.services import dispatch
+from hub.bus.gateway_client import Gateways
+from hub.domain.errors import Forbidden, NotFound
+from hub.domain.roles import Role
+from hub.services import dispatch, gb_domain, platforms
 from hub.services.accounts import actor_named
+from hub.services.context import Actor
+from hub.services.gateways import GatewayBook
 from tests.integration.api_rig import Rig, api
 
 
@@ -124,3 +130,30 @@ async def test_events_are_read_in_pages_without_holes(rig: Rig) -> None:
         after = page["next"]
     assert seen == list(range(1, len(seen) + 1))
     assert len(seen) >= 9
+
+
+async def test_who_looks_after_one_district_opens_no_way_out_of_the_city(rig: Rig) -> None:
+    """A platform sees what is shared with it, the domain's password lets any device in: neither is a town's."""
+    book = GatewayBook(rig.ctx, Gateways("token"))
+    town = Actor(id="t", username="t", name="镇管理员", role=Role.SYSTEM_ADMIN, unit="town-a", method="password")
+    elsewhere = await camera(rig, "town-b")
+    given: dict[str, Any] = {
+        "id": "32010000002000000001", "name": "市局", "domain": "3201000000", "host": "10.9.9.9", "port": 5060,
+        "local_id": "34020000002000000001",
+    }  # fmt: skip
+    with pytest.raises(Forbidden):
+        await platforms.add_platform(rig.ctx, town, book, given)
+    city = dataclasses.replace(town, unit="city")
+    id = (await platforms.add_platform(rig.ctx, city, book, given)).id
+    with pytest.raises(Forbidden):
+        await platforms.share(rig.ctx, town, book, id, [(elsewhere, None)])
+    with pytest.raises(Forbidden):
+        await platforms.change_platform(rig.ctx, town, book, id, {"host": "10.6.6.6"})
+    with pytest.raises(Forbidden):
+        await platforms.remove_platform(rig.ctx, town, book, id)
+    with pytest.raises(Forbidden):
+        await platforms.list_shared(rig.ctx, town, id)
+    with pytest.raises(Forbidden):
+        await platforms.list_platforms(rig.ctx, town, book)
+    with pytest.raises(Forbidden):
+        await gb_domain.change_domain(rig.ctx, town, book, password="mine", accept_unknown=True)

@@ -341,3 +341,52 @@ async def test_a_playback_belongs_to_the_sign_in_that_opened_it(rig: LiveRig, ga
     day_and_more = span | {"end_s": 1_700_000_000 + 86_401}
     await call(rig, "commander", "POST", f"/cameras/{camera}/playbacks", 422, json=day_and_more)
     await call(rig, "water", "POST", f"/cameras/{camera}/playbacks", 404, json=span)
+
+
+async def test_names_that_a_device_makes_up_reach_people_as_lines_that_can_be_read(
+    rig: LiveRig, gateway: ScriptedGateway
+) -> None:
+    await add(rig)
+    hostile = page(CAM)
+    item = hostile.items[0].model_copy(
+        update={"name": "东门\r\n\x1b[2J\u202egpj.exe", "manufacturer": "A\x00B\n", "parents": ("x\u2066y",)}
+    )
+    await gateway.report(hostile.model_copy(update={"items": [item]}))
+    await until(lambda: has_camera(rig, "东门 [2Jgpj.exe"))
+    (channel,) = (await call(rig, "sysadmin", "GET", f"/devices/{NVR}/channels", 200))["items"]
+    assert (channel["name"], channel["manufacturer"]) == ("东门 [2Jgpj.exe", "A B")
+    assert channel["parents"] == ["xy"]
+
+
+async def test_positions_of_names_that_are_in_no_catalogue_leave_nothing(
+    rig: LiveRig, gateway: ScriptedGateway
+) -> None:
+    await with_camera(rig, gateway)
+    for number in range(20):
+        made_up = f"3402000000132{number:07d}"
+        await gateway.report(PositionReport(device=NVR, channel=made_up, longitude=118.5, latitude=31.2, at=70))
+    await gateway.report(PositionReport(device=NVR, channel=NVR, longitude=118.5, latitude=31.2, at=78))
+
+    async def there() -> bool:
+        return bool((await call(rig, "sysadmin", "GET", f"/devices/{NVR}/positions", 200))["items"])
+
+    await until(there)
+    (position,) = (await call(rig, "sysadmin", "GET", f"/devices/{NVR}/positions", 200))["items"]
+    assert position["channel"] == NVR
+
+
+async def test_a_device_that_tells_of_ever_new_channels_is_bounded(
+    rig: LiveRig, gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.services.catalogs.MOST_CHANNELS", 2)
+    await add(rig)
+    await gateway.report(page(CAM, sn=1))
+    await gateway.report(page(CAM2, sn=2))
+    await gateway.report(page("34020000001310000003", sn=3))
+    await gateway.report(page(CAM, sn=4))
+
+    async def last() -> bool:
+        return await channels(rig) == {CAM: "on"}
+
+    await until(last)
+    assert sorted(await cameras(rig)) == ["通道1", "通道2"]

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from hub.bus.gateway_wire import DeviceConfig, GatewayConfig, UpperConfig
+from hub.bus.gateway_wire import DeviceConfig, GatewayConfig, SharedChannel, UpperConfig
 from signaling.gb28181 import invite, manscdp
 from signaling.gb28181 import messages as m
 from signaling.gb28181.items import Item, PresetItem
 from signaling.rtsp.auth import Credentials
-from signaling.sip.layer import ServerTransaction
-from signaling.transport.sip import NodeConfig, SipNode
+from signaling.sip.layer import Flow, ServerTransaction
+from signaling.sip.message import make_request
+from signaling.transport.sip import CallRefused, NodeConfig, SipNode
 from tests.integration.test_gateway import (
     CAM,
     DOMAIN,
@@ -44,7 +45,10 @@ async def elsewhere(rig: GatewayRig, id: str = NVR, host: str = "127.0.0.66") ->
 # who speaks -------------------------------------------------------------------------------------------
 
 
-async def test_a_keepalive_from_another_host_moves_no_device_that_still_answers_at_its_own(rig: GatewayRig) -> None:
+async def test_a_keepalive_from_another_host_moves_no_device_that_still_answers_at_its_own(
+    rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.gateway.inbox.FRESH", 0)
     async with online(rig) as nvr, elsewhere(rig) as thief:
         before = (await rig.state())["address"]
         assert (await thief.send(m.Keepalive(sn=1, device=NVR))).status == 403
@@ -53,7 +57,19 @@ async def test_a_keepalive_from_another_host_moves_no_device_that_still_answers_
         assert not thief.asked
 
 
-async def test_a_device_that_answers_no_more_where_it_was_is_followed_to_another_host(rig: GatewayRig) -> None:
+async def test_a_keepalive_from_another_host_moves_no_device_that_was_just_heard(rig: GatewayRig) -> None:
+    """Its answer to a question of ours may be lost in a flood, and that is when somebody would try."""
+    async with online(rig):
+        before = (await rig.state())["address"]
+    async with elsewhere(rig) as thief:  # nobody answers at the old address
+        assert (await thief.send(m.Keepalive(sn=1, device=NVR))).status == 403
+        assert (await rig.state())["address"] == before
+
+
+async def test_a_device_that_answers_no_more_where_it_was_is_followed_to_another_host(
+    rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.gateway.inbox.FRESH", 0)
     async with online(rig):
         pass  # its old address is gone
     async with elsewhere(rig) as moved:
@@ -122,7 +138,7 @@ async def test_a_stranger_cannot_take_the_call_for_a_broadcast(rig: GatewayRig) 
         offer = invite.Media(owner=CAM, host="127.0.0.66", port=6_666, kind="audio", payloads=(invite.PCMA,))
         request = thief.request("INVITE", body=invite.write(offer), content=invite.CONTENT_TYPE)
         try:
-            with pytest.raises(Exception, match="403"):
+            with pytest.raises(CallRefused, match="403"):
                 await thief.node.invite(request, thief.flow, timeout=5)
         finally:
             talking.cancel()
@@ -263,6 +279,13 @@ async def test_a_body_of_a_stranger_is_not_even_parsed(rig: GatewayRig) -> None:
         assert (await stranger.node.request(request, stranger.flow)).status == 403  # not 400
 
 
+async def test_a_keepalive_of_nobody_is_refused_where_unlisted_devices_may_come_too(rig: GatewayRig) -> None:
+    await rig.configure(password="of-the-domain")
+    async with elsewhere(rig, "nobody") as stranger:
+        assert (await stranger.send(m.Keepalive(sn=1, device="?" * 40))).status == 403
+        await asyncio.gather(*(stranger.send(m.Keepalive(sn=n, device=NVR)) for n in range(20)))
+
+
 async def test_a_device_that_comes_back_leaves_no_subscription_of_ours_behind(rig: GatewayRig) -> None:
     subscribed: list[ServerTransaction] = []
 
@@ -283,3 +306,45 @@ async def test_a_device_that_comes_back_leaves_no_subscription_of_ours_behind(ri
             return any(each.request.expires == 0 for each in subscribed) or len(nvr.node.stack._subscriptions) == 0
 
         await until(left)
+
+
+async def test_a_platform_that_asks_for_the_catalogue_again_and_again_gets_it_once_at_a_time(rig: GatewayRig) -> None:
+    """Each is hundreds of messages for one of a hundred bytes, and over UDP anybody can say that he is the platform."""
+    answers: list[str] = []
+
+    def platform(tx: ServerTransaction) -> None:
+        if tx.method == "MESSAGE" and b"Keepalive" not in tx.request.body:
+            answers.append(tx.request.call_id)
+            return  # takes nothing: the pages are broken off
+        tx.respond(200)
+
+    shared = tuple(SharedChannel(id=f"3201000000131{n:07d}", camera=f"cam-{n}", name=f"{n}") for n in range(400))
+    async with SipNode(platform, NodeConfig(host="127.0.0.1")) as node:
+        upper = UpperConfig(id=UPPER, domain=DOMAIN, host="127.0.0.1", port=node.port, local_id=SERVER, channels=shared)
+        config = GatewayConfig(version="1", uppers=(upper,))
+        await rig.call("PUT", "/config", 204, content=config.model_dump_json())
+
+        async def up() -> bool:
+            return bool((await rig.call("GET", "/devices"))["uppers"][0]["state"] == "online")
+
+        await until(up)
+        query = manscdp.write(m.CatalogQuery(sn=1, device=SERVER))
+        said = []
+        for _ in range(50):
+            request = make_request(
+                "MESSAGE", f"sip:{SERVER}@{DOMAIN}", from_=f"sip:{UPPER}@{DOMAIN}", to=f"sip:{SERVER}@{DOMAIN}",
+                body=query, content_type=manscdp.CONTENT_TYPE,
+            )  # fmt: skip
+            said.append((await node.request(request, Flow("udp", "127.0.0.1", rig.sip_port))).status)
+        assert (said[0], said[-1]) == (200, 503)
+        assert len(answers) <= 8  # a window of pages, not fifty
+
+
+async def test_who_calls_himself_a_platform_from_elsewhere_is_refused_once(rig: GatewayRig) -> None:
+    upper = UpperConfig(id=UPPER, domain=DOMAIN, host="127.0.0.9", port=5_070, local_id=SERVER)
+    await rig.call("PUT", "/config", 204, content=GatewayConfig(version="1", uppers=(upper,)).model_dump_json())
+    async with elsewhere(rig, UPPER) as thief:
+        offer = invite.write(invite.Media(owner=UPPER, host="127.0.0.66", port=6_666))
+        request = thief.request("INVITE", body=offer, content=invite.CONTENT_TYPE)
+        with pytest.raises(CallRefused, match="403"):
+            await thief.node.invite(request, thief.flow, timeout=5)

@@ -124,7 +124,7 @@ class Talks:
             call = await self._gb.calls.talk(config.gateway, wish)
             out.framed = call.out.framed
             out.settle(call.out.mode)
-            await out.connect(call.out.remote_host, call.out.remote_port)
+            await out.connect(call.out.remote_host, call.out.remote_port, call.out.device_host)
             voice = Voice(stream, out, call.out.ssrc, call.out.payload_type)
             up.set_result(None)
             return await self._until_over(voice, call)
@@ -181,7 +181,7 @@ class PsSession:
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _send(self) -> None:
-        await self.out.connect(self.wanted.host, self.wanted.port)
+        await self.out.connect(self.wanted.host, self.wanted.port, self.wanted.peer_host)
         sender = PsOut(self.out, self.wanted.ssrc, self.wanted.payload_type)
         ends = [asyncio.ensure_future(sender.run(self.reader)), asyncio.ensure_future(self.out.ended.wait())]
         try:

@@ -3,14 +3,13 @@ that takes nothing: what finds no room is dropped and counted."""
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 from collections.abc import Sequence
 from typing import Final, cast
 
 from hub.bus.gateway_wire import MediaMode
 from hub.domain.errors import Invalid, Unavailable
-from hub.domain.source_url import refuse_address
+from hub.domain.source_url import refuse_device_address
 from hub.media.peer.ports import Ports, UdpPort
 from signaling.gb28181.framing import frame
 
@@ -63,15 +62,12 @@ class RtpOut:
             (self._server or self._listener).close()
             self._server = self._listener = None
 
-    async def connect(self, host: str, port: int) -> None:
-        """Know the other side, and where it is TCP wait for it.
+    async def connect(self, host: str, port: int, seen: str = "") -> None:
+        """Know the other side, and where it is TCP wait for it. ``seen``: where its signalling comes from.
 
         Raises Invalid ``gb28181.address_refused``, Unavailable ``gb28181.dial_failed``, ``gb28181.no_connection``.
         """
-        try:
-            why = refuse_address(ipaddress.ip_address(host))
-        except ValueError:
-            why = "that is no address"
+        why = refuse_device_address(host, seen)
         if self.mode != "tcp_passive" and (why is not None or not port):
             raise Invalid("gb28181.address_refused", f"{host}:{port}: {why or 'no port'}")
         self._remote = (host, port)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.text import lines, one_line
+from hub.domain.text import lines, mended, one_line
 
 
 @pytest.mark.parametrize("text", ["", " ", "青龙闸 3 号", "O'Brien", "e\u0301", "👩\u200d🚒", "שלום", "a\u200fb"])
@@ -34,3 +34,16 @@ def test_whatever_passes_can_be_stored(text: str) -> None:
         return
     assert passed.encode("utf-8").decode() == text
     assert "\0" not in passed
+
+
+@given(st.text())
+def test_what_a_device_calls_itself_is_mended_into_what_people_may_write(text: str) -> None:
+    found = mended(text, 20)
+    assert one_line(found) == found
+    assert len(found) <= 20
+    assert mended(found, 20) == found
+
+
+def test_names_are_mended_and_kept_where_they_are_good() -> None:
+    assert mended("东门\r\n\x1b[31m枪机 1\u202egpj.", 80) == "东门 [31m枪机 1gpj."
+    assert mended("\u200b\u2066", 80) == ""

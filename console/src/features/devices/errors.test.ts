@@ -16,7 +16,7 @@ const QUIET = new Set([ // never shown to people: log lines, event kinds, and wh
 ])
 
 const ids = [...new Set(Object.entries(texts).flatMap(([file, text]) => {
-  const only = file.endsWith('.md') ? text : text.split('\n').filter((line) => !line.includes('log.')).join('\n')
+  const only = file.endsWith('.md') ? text : text.split('\n').filter((line) => !/\blog\.|\.note\(/.test(line)).join('\n')
   return [...only.matchAll(NOUNS)].map((match) => match[1] ?? '')
 }))].filter((id) => !QUIET.has(id)).sort()
 

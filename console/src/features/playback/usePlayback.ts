@@ -24,13 +24,20 @@ export function usePlayback(camera: string, video: Ref<HTMLVideoElement | null>,
   const open = shallowRef<Playback | null>(null)
   const busy = ref(false) // a command is on its way
   let player: WhepPlayer | null = null
+  let leave: (() => void) | null = null // takes the picture off the screen
   let cursor: Cursor | null = null
   let round = 0
   const limits = { frozenAfter: 3_000, lostAfter: QUIET, firstFrameWithin: FIRST_WITHIN, silentAfter: QUIET }
 
+  function shown(): void {
+    leave?.()
+    leave = video.value && player ? player.show(video.value) : null
+  }
+
   function drop(): void {
     round += 1
-    player?.attach(null)
+    leave?.()
+    leave = null
     player?.stop()
     player = null
     cursor = null
@@ -89,7 +96,7 @@ export function usePlayback(camera: string, video: Ref<HTMLVideoElement | null>,
       }
     })
     fresh.start()
-    fresh.attach(video.value)
+    shown()
   }
 
   async function give(control: { action: 'pause' | 'play' | 'seek' | 'speed'; seek_s?: number; speed?: number }): Promise<boolean> {
@@ -160,7 +167,7 @@ export function usePlayback(camera: string, video: Ref<HTMLVideoElement | null>,
     if (cursor.position(Date.now()) > open.value.end_s + 5) finish('ended')
   }, TICK)
 
-  watch(video, (element) => player?.attach(element))
+  watch(video, shown)
   onBeforeUnmount(() => {
     clearInterval(timer)
     drop()

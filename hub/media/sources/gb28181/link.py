@@ -1,18 +1,19 @@
 """Where a device's media comes in: one UDP port, one TCP listener, or one connection that we open.
 
-Whoever sends first and makes sense is believed, and then only they: by address where the answer named it, by SSRC, or
-by going on while nobody else does (QUIRKS 12, 18).
+Whoever sends first and makes sense is believed, and then only they: by address where it is that of the device or its
+answer named it, by SSRC, or by going on while nobody else does (QUIRKS 12, 18). Numbers of SSRCs are easily guessed and
+any port is found by trying, so who has the better claim takes over from who has less, at once.
 """
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Final, cast
 
 from hub.bus.gateway_wire import MediaMode
-from hub.domain.source_url import refuse_address
+from hub.domain.source_url import refuse_device_address
 from hub.media.peer.ports import Ports, UdpPort, host_of
 from hub.media.sources.errors import SourceError
 from hub.media.sources.gb28181.receiver import GbReceiver
@@ -23,6 +24,14 @@ SILENT_S: Final = 2.0  # after that another sender may take over
 MAX_CONNECTIONS: Final = 4
 DIAL_S: Final = 5.0
 DIAL_PAUSE_S: Final = 0.4
+
+
+class Claim(IntEnum):
+    """What speaks for a sender of datagrams."""
+
+    NOTHING = 0
+    NUMBER = 1  # the SSRC that was agreed
+    ADDRESS = 2  # the device's own, or the one that its answer names
 
 
 class Link:
@@ -37,7 +46,9 @@ class Link:
         self.first = asyncio.Event()
         self._receiver = receiver
         self._on_end = on_end
-        self._remote = ""
+        self._named: frozenset[str] = frozenset()
+        self._seen = ""
+        self._claim = Claim.NOTHING  # of the peer
         self._loop = asyncio.get_running_loop()
         self._udp: UdpPort | None = None
         self._listener: socket.socket | None = None
@@ -58,16 +69,19 @@ class Link:
         if self._listener is not None:
             self._server = await self._loop.create_server(lambda: _Connection(self), sock=self._listener)
 
-    def answered(self, host: str) -> None:
-        """The device said where it sends from; behind NAT that is not where it comes from."""
-        self._remote = host
+    def answered(self, host: str, seen: str = "") -> None:
+        """The device said where it sends from; behind NAT it comes from where its signalling was ``seen``."""
+        self._named, self._seen = frozenset(each for each in (host, seen) if each), seen
+        if self._peer is not None and host_of(self._peer) in self._named:  # it sent before it answered
+            self._claim = Claim.ADDRESS
+
+    def names(self, host: str) -> bool:
+        """Whether this is the device's address as far as we were told."""
+        return host in self._named
 
     async def dial(self, host: str, port: int) -> None:
         """Open the connection to exactly this address. Raises SourceError."""
-        try:
-            refused = refuse_address(ipaddress.ip_address(host))
-        except ValueError:
-            refused = "the device names no address"
+        refused = refuse_device_address(host, self._seen)
         if refused is not None or not port:
             raise SourceError("source.refused", f"{host}: {refused or 'no port'}")
         last = "no answer"
@@ -108,12 +122,18 @@ class Link:
         if len(data) < 12 or data[0] >> 6 != 2:
             self.strangers += 1
             return False
-        speaks = host_of(name) == self._remote or self._receiver.expects(int.from_bytes(data[8:12], "big"))
-        if self._peer is None or self._loop.time() - self.heard_at > SILENT_S:
-            if speaks or self._goes_on(name):
-                self._peer, self._candidate = name, None
+        host, claim = host_of(name), Claim.NOTHING
+        if host in self._named:
+            claim = Claim.ADDRESS
+        elif self._receiver.expects(int.from_bytes(data[8:12], "big")):
+            claim = Claim.NUMBER
+        if self._peer is None or self._loop.time() - self.heard_at > SILENT_S or claim > self._claim:
+            if claim or self._goes_on(name):
+                if self._peer is not None and claim > self._claim:
+                    self._receiver.begin_anew()
+                self._peer, self._candidate, self._claim = name, None, claim
                 return True
-        elif speaks and name[4:8] == self._peer[4:8] and data[1] & 0x7F in (0, 8):
+        elif claim and host == host_of(self._peer) and data[1] & 0x7F in (0, 8):
             return True  # sound from another port of the same device
         self.strangers += 1
         return False
@@ -127,12 +147,24 @@ class Link:
 
     def connected(self, connection: "_Connection") -> bool:
         """A connection came; False when there are too many or one is believed already."""
-        alive = self._chosen is not None and self._loop.time() - self.heard_at <= SILENT_S
-        if alive or len(self._connections) >= MAX_CONNECTIONS:
+        if not self._may_replace(connection):
             self.strangers += 1
             return False
+        if len(self._connections) >= MAX_CONNECTIONS:
+            other = next((each for each in self._connections if not self.names(each.host)), None)
+            if other is None or not self.names(connection.host):  # who only waits must not keep the device out
+                self.strangers += 1
+                return False
+            other.drop()
         self._connections.add(connection)
         return True
+
+    def _may_replace(self, connection: "_Connection") -> bool:
+        """Whether a connection may be the one although another is: that fell silent, or has no claim and this one."""
+        chosen = self._chosen
+        if chosen is None or self._loop.time() - self.heard_at > SILENT_S:
+            return True
+        return self.names(connection.host) and not self.names(chosen.host)
 
     def gone(self, connection: "_Connection", why: str) -> None:
         """A connection is over."""
@@ -144,9 +176,11 @@ class Link:
     def data(self, connection: "_Connection", packets: list[bytes], *, bare: bool) -> None:
         """What came over a connection."""
         if connection is not self._chosen:
-            if self._chosen is not None and self._loop.time() - self.heard_at <= SILENT_S:
+            if not self._may_replace(connection):
                 connection.drop()
                 return
+            if self._chosen is not None:
+                self._receiver.begin_anew()
             self._chosen = connection
             for other in list(self._connections):
                 if other is not connection:
@@ -167,9 +201,12 @@ class _Connection(asyncio.Protocol):
         self._deframer = Deframer()
         self._transport: asyncio.Transport | None = None
         self._admitted = False
+        self.host = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's are of no common class
+        peer = transport.get_extra_info("peername")
+        self.host = str(peer[0]) if peer else ""
         self._admitted = self._link.connected(self)
         if not self._admitted:
             transport.abort()

@@ -154,14 +154,19 @@ class GbReceiver:
         if count < need:
             return False
         if self._ssrc is not None:
-            self._past_lost += self._reorder.lost
-            self._past_late += self._reorder.late
-            self._reorder = Reorder(WINDOW if self._udp else 0, patience_ms=PATIENCE_MS if self._udp else 0)
-            self.intake.lost()
+            self.begin_anew()
         if not known and self._announced:
             self.noticed.add("other_ssrc")
         self._ssrc, self._candidate = ssrc, None
         return True
+
+    def begin_anew(self) -> None:
+        """What follows comes from somebody else: its numbers and pictures have nothing to do with what was."""
+        self._past_lost += self._reorder.lost
+        self._past_late += self._reorder.late
+        self._reorder = Reorder(WINDOW if self._udp else 0, patience_ms=PATIENCE_MS if self._udp else 0)
+        self._ssrc = self._candidate = None
+        self.intake.lost()
 
     def _ordered(self, packet: RtpPacket, lost: int) -> None:
         if lost:

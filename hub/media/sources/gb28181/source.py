@@ -169,7 +169,7 @@ class GbSource:
             raise SourceError(error.id, error.message) from None
         out = call.out
         receiver.announce(frozenset(ssrc for ssrc in (out.ssrc, out.answered_ssrc) if ssrc))
-        link.answered(out.remote_host)
+        link.answered(out.remote_host, out.device_host)
         self.call = out.call
         self._on_call()
         self._watch = self._loop.create_task(self._follow(call), name=f"{self._address.channel}/call")
