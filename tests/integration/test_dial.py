@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import random
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +16,7 @@ from hub.media.stream import Stream
 from tests.integration.media_kit import encoded, feeding
 from tests.integration.narrow_path import narrow_path
 from tests.integration.test_whep import PATIENCE, client, first_track, h264, serving, view
+from tests.integration.test_whep_abuse import garbage
 
 
 @contextlib.asynccontextmanager
@@ -144,3 +147,22 @@ async def test_a_stranger_with_another_certificate_gets_no_session() -> None:
             async with watching(copy, post, near="127.0.0.1", clock=system_clock):
                 pass
         assert copy.counters.units == 0
+
+
+async def test_garbage_at_a_legs_own_port_is_counted_and_costs_no_picture() -> None:
+    """The socket that dialled has a port that anybody may guess."""
+    async with serving() as server, asyncio.timeout(PATIENCE):
+        source, copy = h264(), Stream("cam-1", clock=system_clock)
+        async with feeding(source), leg(server, source, copy) as dialed:
+            await until_units(copy, 5)
+            port = dialed._sock.getsockname()[1]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                for data in garbage(random.Random(9)):
+                    stranger.sendto(data, ("127.0.0.1", port))
+                    await asyncio.sleep(0)
+            await until_units(copy, copy.counters.units + 20)
+            totals, publisher = dialed.totals, dialed.session.publisher
+            assert min(totals.stun_bad, totals.unknown_path, totals.malformed) > 0
+            assert totals.internal_errors == 0
+            assert publisher is not None
+            assert publisher.totals()[1] == 0  # nothing lost

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub.media.peer.counters import TEXTS, Counters
 from hub.media.sources.units import Figures
-from tests.integration.test_relay_node import relay
+from tests.integration.test_relay_node import Rig, relay
 
 
 async def test_every_figure_is_described_and_is_told_once(tmp_path: Path) -> None:
@@ -30,3 +30,22 @@ async def test_every_figure_is_described_and_is_told_once(tmp_path: Path) -> Non
             assert f"sharpeyes_relay_{room}_{counter.name}" in names
     for figure in fields(Figures):
         assert f"sharpeyes_relay_source_{figure.name}" in names
+
+
+async def test_totals_do_not_fall_when_a_camera_is_forgotten(tmp_path: Path) -> None:
+    async with relay(tmp_path) as rig:
+        await rig.put("cam-1", pictures_every_ms=1_000)
+        await rig.until("cam-1", lambda state: state.state == "live")
+        before = (await figure(rig, "units"), await figure(rig, "opened"))
+        assert min(before) > 0
+        await rig.relays.delete_stream(rig.url, "cam-1")
+        assert (await figure(rig, "units"), await figure(rig, "opened")) >= before
+        await rig.put("cam-2", pictures_every_ms=1_000)
+        await rig.until("cam-2", lambda state: state.state == "live")
+        assert await figure(rig, "opened") == before[1] + 1
+
+
+async def figure(rig: Rig, name: str) -> float:
+    text = (await rig.http.get(f"{rig.url}/metrics")).text
+    lines = [line.split() for line in text.splitlines() if line.startswith(f"sharpeyes_relay_source_{name}_total ")]
+    return float(lines[0][1])

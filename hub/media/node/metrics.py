@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hub.media.node.feed import Feed
 from hub.media.node.manager import Streams
 from hub.media.node.outbox import Outbox
 from hub.media.peer.counters import TEXTS
@@ -19,6 +20,9 @@ from hub.media.transcode.pool import Pool
 
 STATES: Final = ("idle", "connecting", "live", "frozen", "failed")
 SOURCE: Final = {
+    "units": "Access units that sources brought",
+    "bytes": "Octets that sources brought",
+    "opened": "Connections to cameras and relays that were opened",
     "packets": "RTP packets that cameras and legs sent",
     "lost": "Packets that never came",
     "late": "Packets that came after their turn, or twice",
@@ -44,6 +48,8 @@ class _Figures(Collector):
         self._peers = peers
         self._outbox = outbox
         self._pool = pool
+        self._feeds: dict[Feed, dict[str, int]] = {}  # what was told of each
+        self._past: Counter[str] = Counter()  # of those that are gone
 
     def collect(self) -> Iterator[Metric]:
         """Everything at this moment."""
@@ -64,24 +70,7 @@ class _Figures(Collector):
             "sharpeyes_relay_bus_dropped", "Reports and pictures lost to a Redis outage", self._outbox.dropped
         )
         yield from self._legs()
-        feeds = self._streams.feeds
-        yield CounterMetricFamily(
-            "sharpeyes_relay_source_units",
-            "Access units that sources brought",
-            sum(feed.health.units for feed in feeds),
-        )
-        yield CounterMetricFamily(
-            "sharpeyes_relay_source_bytes", "Octets that sources brought", sum(feed.health.bytes for feed in feeds)
-        )
-        yield CounterMetricFamily(
-            "sharpeyes_relay_source_opened",
-            "Connections to cameras that were opened",
-            sum(feed.opened for feed in feeds),
-        )
-        totals = sum((feed.figures for feed in feeds), Figures())
-        for field in fields(totals):
-            text = SOURCE[field.name]
-            yield CounterMetricFamily(f"sharpeyes_relay_source_{field.name}", text, getattr(totals, field.name))
+        yield from self._sources()
         yield from self._transcoding()
         counters, dialled = self._peers.counters, self._streams.legs.tally.as_dict()
         for name, text in sorted(TEXTS.items()):
@@ -89,6 +78,25 @@ class _Figures(Collector):
             yield CounterMetricFamily(
                 f"sharpeyes_relay_leg_{name}", f"On legs dialled from here: {text}", dialled[name]
             )
+
+    def _sources(self) -> Iterator[Metric]:
+        """Totals of all cameras and legs, also of those that were forgotten since they were last asked for."""
+        now = {
+            feed: {
+                "units": feed.health.units, "bytes": feed.health.bytes, "opened": feed.opened,
+                **{each.name: getattr(feed.figures, each.name) for each in fields(Figures)},
+            }
+            for feed in self._streams.feeds
+        }  # fmt: skip
+        for feed, last in self._feeds.items():
+            if feed not in now:
+                self._past.update(last)
+        self._feeds = now
+        totals = Counter(self._past)
+        for figures in now.values():
+            totals.update(figures)
+        for name, text in SOURCE.items():
+            yield CounterMetricFamily(f"sharpeyes_relay_source_{name}", text, totals[name])
 
     def _legs(self) -> Iterator[Metric]:
         """Streams of other relays that are open here, ours that are open there, and what was lost on the way."""
