@@ -13,8 +13,6 @@ from typing import Final, Literal
 
 import structlog
 from prometheus_client import Counter
-from pydantic import BaseModel, ConfigDict, ValidationError
-from redis.asyncio import Redis
 
 from hub.bus.connection import BUS_ERRORS
 from hub.bus.relay_wire import AnswerOut, FragmentIn, NodeInfo, OfferIn
@@ -32,6 +30,7 @@ from hub.services.conference_view import get_conference
 from hub.services.context import Context
 from hub.services.ice_servers import ice_servers
 from hub.services.live import publish_live
+from hub.services.media_notes import MediaNotes, Noted
 from hub.services.placements import Placements
 from hub.store import conferences as conference_store
 from hub.store import people, signins
@@ -41,26 +40,8 @@ from hub.store.tables import CameraRow
 log: Final = structlog.get_logger(__name__)
 MOVED: Final = Counter("sharpeyes_media_moved_total", "Sessions told to come again elsewhere", ("reason",))
 
-SESSION_KEY: Final = "media:{id}"
-PUBLISHING_KEY: Final = "publishing:{member}"
-INDEX_KEY: Final = "media-of:{key}"
 MOVES_TOGETHER: Final = 100
-KEEP_S: Final = 24 * 3_600
 SIGN_IN: Final = "s-"
-
-
-class Noted(BaseModel):
-    """What is kept of a session."""
-
-    model_config = ConfigDict(frozen=True)
-    node: str
-    url: str
-    owner: str
-    stream: str
-    publishes: bool
-    keys: tuple[str, ...]
-    subscriber: bool = False  # many streams: what one key grants may go while the rest stays
-    streams: tuple[str, ...] = ()  # a subscriber's
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +60,7 @@ class Media:
         self._ctx = ctx
         self.placements = placements
         self.relays = relays
+        self._notes = MediaNotes(ctx)
         self._owners: set[str] = set()  # sign-ins that opened media here: known even when Redis has forgotten
 
     # opening --------------------------------------------------------------------------------------
@@ -170,7 +152,7 @@ class Media:
                 if last:
                     raise
         with contextlib.suppress(*BUS_ERRORS):  # noting the session fails then, too, and says so
-            await self._redis.set(PUBLISHING_KEY.format(member=mine.id), out.session, ex=KEEP_S)
+            await self._notes.publishes(mine.id, out.session)
         return await self._note(who, node, mine.id, out, keys=(mine.id,), publishes=True)
 
     # streams that are no camera's and no member's: playbacks, talks ----------------------------------------
@@ -241,15 +223,10 @@ class Media:
         self._owners.add(owner)
         noted = Noted(node=node.id, url=node.url, owner=owner, stream=stream, publishes=publishes, keys=hangs_on)
         try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(SESSION_KEY.format(id=out.session), noted.model_dump_json(), ex=KEEP_S)
-                for key in hangs_on:
-                    pipe.sadd(INDEX_KEY.format(key=key), out.session)
-                    pipe.expire(INDEX_KEY.format(key=key), KEEP_S)
-                await pipe.execute()
-        except BUS_ERRORS:  # a session that cannot be taken away again is not given
+            await self._notes.put(out.session, noted)
+        except Unavailable:  # a session that cannot be taken away again is not given
             await self.relays.end_session(node.url, out.session)
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+            raise
         if not await self._still_signed_in(who):  # signed out while the relay answered
             await self._end(out.session, noted)
             raise Unauthenticated("session.none", "nobody is signed in any more")
@@ -275,31 +252,21 @@ class Media:
             node=node.id, url=node.url, owner=owner, stream="", publishes=False, keys=keys, subscriber=True,
             streams=tuple(streams),
         )  # fmt: skip
-        try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(SESSION_KEY.format(id=session), noted.model_dump_json(), ex=KEEP_S)
-                for key in before - now:
-                    pipe.srem(INDEX_KEY.format(key=key), session)
-                for key in keys:
-                    pipe.sadd(INDEX_KEY.format(key=key), session)
-                    pipe.expire(INDEX_KEY.format(key=key), KEEP_S)
-                await pipe.execute()
-        except BUS_ERRORS:  # what cannot be taken away again is not given
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
+        await self._notes.put(session, noted, no_more=before - now)  # what cannot be taken away again is not given
         if not await self._still_signed_in(who):
             await self._end(session, noted)
             raise Unauthenticated("session.none", "nobody is signed in any more")
 
     async def subscriber_of(self, who: SignedInAs, session: str) -> NodeInfo | None:
         """The live relay of a subscriber's connection, where it is this sign-in's own."""
-        noted = await self._noted(session)
+        noted = await self._notes.get(session)
         if noted is None or not noted.subscriber or noted.owner != owner_key(who.session):
             return None
         return next((node for node in await self.placements.relays_alive() if node.id == noted.node), None)
 
     async def end_subscriber(self, session: str) -> None:
         """The page has no use for this connection any more."""
-        if (noted := await self._noted(session)) is not None:
+        if (noted := await self._notes.get(session)) is not None:
             await self._end(session, noted)
 
     async def _still_signed_in(self, who: SignedInAs) -> bool:
@@ -317,7 +284,7 @@ class Media:
 
     async def end(self, who: SignedInAs, session: str) -> None:
         """End one of one's own sessions; one that has ended is as good. Raises NotFound for those of others."""
-        noted = await self._noted(session)
+        noted = await self._notes.get(session)
         if noted is None:
             return  # the relay ended it first, or nobody ever had it: a page that closes need not care
         if noted.owner != owner_key(who.session):
@@ -326,7 +293,7 @@ class Media:
 
     async def forget(self, session: str) -> None:
         """The relay says that this session has ended."""
-        if (noted := await self._noted(session)) is not None:
+        if (noted := await self._notes.get(session)) is not None:
             await self._unnote(session, noted)
 
     async def patch(self, who: SignedInAs, session: str, fragment: str, match: str | None) -> str:
@@ -336,7 +303,7 @@ class Media:
         Raises NotFound (``media.session_unknown``), Unconditional (``media.no_condition``), Outdated
         (``media.outdated``), Invalid (``sdp.invalid``), Unavailable (``relay.none``).
         """
-        noted = await self._noted(session)
+        noted = await self._notes.get(session)
         if noted is None or noted.owner != owner_key(who.session) or noted.subscriber:
             raise NotFound("media.session_unknown", "no such session")
         if not match:
@@ -350,12 +317,12 @@ class Media:
     async def gone(self, key: str) -> None:
         """End every session that hangs on this: a member, a stage, a camera, a sign-in."""
         try:
-            sessions = [str(each) for each in await self._redis.smembers(INDEX_KEY.format(key=key))]
-        except BUS_ERRORS as error:
-            log.warning("media.not_withdrawn", key=key, error=str(error))
+            sessions = await self._notes.under(key)
+        except Unavailable as error:
+            log.warning("media.not_withdrawn", key=key, error=error.message)
             return
         for session in sessions:
-            if (noted := await self._noted(session)) is None:
+            if (noted := await self._notes.get(session)) is None:
                 continue
             if noted.subscriber and key != noted.owner:
                 with contextlib.suppress(Unavailable):  # a relay that is gone sends nothing
@@ -368,11 +335,7 @@ class Media:
         return [noted for _, noted in await self._noted_at(node)]
 
     async def _noted_at(self, node: str) -> list[tuple[str, Noted]]:
-        try:
-            ids = [str(each) for each in await self._redis.smembers(INDEX_KEY.format(key=node))]
-        except BUS_ERRORS:
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
-        found = [(id, await self._noted(id)) for id in ids]
+        found = [(id, await self._notes.get(id)) for id in await self._notes.under(node)]
         return [(id, noted) for id, noted in found if noted is not None]
 
     async def move_off(self, node: str, reason: Literal["drain", "lost"]) -> int:
@@ -412,7 +375,7 @@ class Media:
 
     async def audit(self) -> int:
         """End sessions whose sign-in or member is gone, in case nobody told us; return how many of these were."""
-        owners, members = self._owners.union(await self._keys(SIGN_IN)), await self._keys("mem-")
+        owners, members = self._owners.union(await self._notes.keys(SIGN_IN)), await self._notes.keys("mem-")
         if not owners and not members:
             return 0
         async with self._ctx.reading() as db:
@@ -434,14 +397,6 @@ class Media:
                 with contextlib.suppress(NotFound, Conflict):
                     await conferences.mark_silent(self._ctx, member)
 
-    async def _keys(self, prefix: str) -> list[str]:
-        pattern = INDEX_KEY.format(key=f"{prefix}*")
-        try:
-            found = [key async for key in self._redis.scan_iter(match=pattern, count=500)]
-        except BUS_ERRORS:
-            return []
-        return [key.removeprefix(INDEX_KEY.format(key="")) for key in found]
-
     async def _end(self, session: str, noted: Noted) -> None:
         try:
             if await self._runs(noted.node):  # one that hangs would keep us waiting for nothing
@@ -457,42 +412,12 @@ class Media:
         except Unavailable:
             return True
 
-    async def _noted(self, session: str) -> Noted | None:
-        try:
-            text = await self._redis.get(SESSION_KEY.format(id=session))
-            return None if text is None else Noted.model_validate_json(text)
-        except (*BUS_ERRORS, ValidationError):
-            return None
-
     async def _unnote(self, session: str, noted: Noted) -> None:
-        try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.delete(SESSION_KEY.format(id=session))
-                for key in noted.keys:
-                    pipe.srem(INDEX_KEY.format(key=key), session)
-                await pipe.execute()
-        except BUS_ERRORS:
-            return  # runs out by itself
-        if noted.publishes:
-            await self._silent(session, noted.stream)
-
-    async def _silent(self, session: str, member: MemberId) -> None:
-        """A member's publishing session is over; unless the page has loaded again and another took its place."""
-        key = PUBLISHING_KEY.format(member=member)
-        try:
-            if await self._redis.get(key) != session:
-                return
-            await self._redis.delete(key)
-        except BUS_ERRORS:
-            return
-        with contextlib.suppress(NotFound, Conflict):  # the conference has ended
-            await conferences.mark_silent(self._ctx, member)
-
-    @property
-    def _redis(self) -> Redis:
-        if self._ctx.redis is None:
-            raise Unavailable("bus.lost", "Redis is not configured")
-        return self._ctx.redis
+        """Forget it; a member who published by it is silent, unless the page has loaded again and publishes anew."""
+        gone = await self._notes.remove(session, noted)
+        if gone and noted.publishes and await self._notes.published(noted.stream, session):
+            with contextlib.suppress(NotFound, Conflict):  # the conference has ended
+                await conferences.mark_silent(self._ctx, noted.stream)
 
 
 def owner_key(session: str) -> str:

@@ -11,11 +11,12 @@ import pytest
 from aiortc.mediastreams import VideoStreamTrack
 
 from hub.services.media_grants import Granted, grant
+from hub.services.placing import drains
 from signaling import wire
 from signaling.transport.ws import Closed, HubSocket
 from tests.integration.live_rig import until
 from tests.integration.subscriber_kit import LightSubscriber, sections
-from tests.integration.test_conference_media import PATIENCE, Rig, _viewers, rig
+from tests.integration.test_conference_media import PATIENCE, Rig, RunningRelay, _viewers, rig
 from tests.integration.test_whep import client
 
 __all__ = ["rig"]  # the fixture
@@ -213,10 +214,14 @@ async def test_a_right_that_ends_takes_its_track_within_two_seconds_and_no_other
         await rig.hub.call("sysadmin", "DELETE", f"/api/v1/cameras/{gate}", 204)
 
         await wall.said("1", "ended", "camera.unknown")
+        await until(lambda: _forgotten(rig, relay, gate), seconds=PATIENCE)  # the page may be told first
         assert time.monotonic() - begun < 2.0
         await wall.flows("2", more=10)
         assert wall.ended == []
-        assert gate not in await rig.streams(relay)
+
+
+async def _forgotten(rig: Rig, relay: RunningRelay, camera: str) -> bool:
+    return camera not in await rig.streams(relay)
 
 
 async def test_signing_out_ends_the_whole_connection(rig: Rig) -> None:
@@ -379,3 +384,44 @@ async def test_a_grant_that_is_withdrawn_while_it_is_being_looked_at_shows_nothi
         go_on.set()
         await host.said("stage", "waiting", "conference.stage_empty")
         assert host.offers == []
+
+
+async def test_a_drained_relays_page_is_offered_another_connection_and_the_old_one_goes_on_until_then(rig: Rig) -> None:
+    one = await rig.relay()
+    gate, bridge = await rig.camera("gate"), await rig.camera("bridge")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate, width=320), camera("2", bridge, visible=False))
+        await wall.flows("1")
+        two = await rig.relay()
+        live = rig.hub.apis[0].live
+        await live.relays.drain(one.node.url, draining=True)
+        await until(lambda: _drains(rig, one.node.id), seconds=PATIENCE)
+        assert await live.media.move_off(one.node.id, "drain") == 1
+        await until(lambda: bool(wall.old) or bool(wall.failed), seconds=PATIENCE)
+        assert wall.failed == []
+        (old,) = wall.old
+        before = sum(heard.packets for heard in old.heard.values())
+        await wall.flows("1")
+        await until(lambda: sum(heard.packets for heard in old.heard.values()) > before + 10)  # no black picture
+        assert (await rig.streams(two))[gate].viewers == 1
+        assert (await rig.streams(two))[bridge].viewers == 0  # hidden before, hidden there
+        await wall.want(camera("1", gate, width=320), camera("2", bridge))
+        await wall.flows("1", "2")
+        assert wall.ended == []
+
+
+async def _drains(rig: Rig, relay: str) -> bool:
+    return any(node.id == relay and drains(node) for node in await rig.hub.apis[0].live.placements.relays_alive())
+
+
+async def test_a_lost_relays_page_is_offered_another_connection_without_a_word_of_its_own(rig: Rig) -> None:
+    one = await rig.relay()
+    gate = await rig.camera("gate")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", gate))
+        await wall.flows("1")
+        two = await rig.relay()
+        await one.crash()
+        await until(lambda: len({offer.session for offer in wall.offers}) == 2, seconds=PATIENCE)
+        await wall.flows("1")
+        assert (await rig.streams(two))[gate].viewers == 1

@@ -175,7 +175,12 @@ class Subscriber:
         return found
 
     def tick(self, now_ms: int) -> None:
-        """Say that another layer is sent than was told, not more often than people can follow."""
+        """Say that another layer is sent than was told, not more often than people can follow.
+
+        Before the first answer, too, a stream may become known: of a leg that is only just being opened.
+        """
+        if not self._answered:
+            self.look()
         if now_ms - self._layers_at >= LAYERS_EVERY_MS:
             self._layers_at = now_ms
             if self._layers() != self._layers_told:
