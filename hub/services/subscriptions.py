@@ -258,9 +258,6 @@ class Subscription:
         if (connection := self._connection) is None:
             return True  # nothing can be had now
         await self._note(connection)
-        keys = {each.key for shown in streams.values() for each in shown} & self._wanted.keys()
-        if keys - self._granted.keys() - self._refused.keys():
-            return True  # asked anew meanwhile: the next round, which is due, has the answer
         wishes = [  # the page may have changed its mind meanwhile
             wish_of(stream, shown) for stream, shown in self._streams().items() if stream in connection.brought
         ]
