@@ -26,7 +26,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, kernel and Python."""
+    """Processor, cores, kernel and Python, and how many wanted a core in the last five minutes."""
     model = ""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -37,6 +37,7 @@ def machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "load": f"{os.getloadavg()[1]:.1f}",
     }
 
 

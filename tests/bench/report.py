@@ -29,7 +29,7 @@ def table(result: dict[str, Any], *, quick: bool) -> str:
     command = f"python -m tests.bench.{result['bench']}{' --quick' if quick else ''}"
     lines = [
         f"`{command}` · {result['date']} · {machine['processor']}, {machine['cores']} cores (shared), "
-        f"Linux {machine['kernel']}, Python {machine['python']}",
+        f"Linux {machine['kernel']}, Python {machine['python']}, load {machine['load']}",
         "",
         "| key | figure |",
         "| --- | ---: |",

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
+from OpenSSL import SSL
 
 from hub.domain.clock import system_clock
 from hub.domain.errors import Conflict, Invalid, TooMany
 from hub.media.peer.server import PeerServer
 from hub.media.peer.session import Session
 from hub.media.stream import Stream
-from tests.bench.light_client import LightViewer
+from tests.bench.light_client import _CERTIFICATE, LightViewer
 from tests.integration.media_kit import feeding
 
 PATIENCE = 20.0
@@ -180,6 +182,37 @@ async def test_the_server_says_goodbye_long_after_openssl_was_given_up() -> None
             while viewer._dtls.state != "closed":  # noqa: ASYNC110 - aiortc has no event to await
                 await asyncio.sleep(0.02)
             await viewer.close()
+
+
+class _Other(RTCCertificate):
+    """Offers a cipher that ``dtls_alert`` does not read."""
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(b"ECDHE-ECDSA-CHACHA20-POLY1305")
+        return context
+
+
+async def test_an_association_of_another_cipher_keeps_openssl_and_ends_as_well() -> None:
+    async with serving() as server:
+        stream, viewer = h264(), LightViewer()
+        own = _Other(_CERTIFICATE._key, _CERTIFICATE._cert)
+        viewer._dtls = RTCDtlsTransport(viewer._pipe, [own])  # type: ignore[arg-type]  # a duck
+        viewer._dtls._set_role("client")
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def post(sdp: str) -> str:
+            return (await server.whep(stream, sdp, owner="u", on_end=lambda _, why: ended.set_result(why))).sdp
+
+        async with feeding(stream), asyncio.timeout(PATIENCE):
+            await viewer.join(post)
+            await viewer.seen.wait()
+            (session,) = server.sessions
+            while session.dtls._unsettled:  # noqa: ASYNC110 - a report comes each second, nobody tells of it
+                await asyncio.sleep(0.02)
+            assert not session.dtls.settled
+            await viewer.close()
+            assert await ended == "closed"
 
 
 async def test_the_end_of_a_stream_ends_its_viewers() -> None:
