@@ -31,7 +31,7 @@ class Page:
     session: str | None = None
     offers: list[wire.MediaOffer] = field(default_factory=list)
     states: dict[str, wire.MediaTrack] = field(default_factory=dict)
-    said_of: list[tuple[str, str]] = field(default_factory=list)  # key, state: all that it was told
+    told: list[tuple[str, str, str | None]] = field(default_factory=list)  # key, state, error: all of it
     conferences: list[wire.ConferenceState] = field(default_factory=list)
     ended: list[wire.MediaEnded] = field(default_factory=list)
     failed: list[wire.Failed] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Page:
                     await self._offered(offer)
                 case wire.MediaTrack() as track:
                     self.states[track.key] = track
-                    self.said_of.append((track.key, track.state))
+                    self.told.append((track.key, track.state, track.error))
                 case wire.ConferenceState() as conference:
                     self.conferences.append(conference)
                 case wire.MediaEnded() as ended:
@@ -85,10 +85,13 @@ class Page:
         await until(lambda: all(self.packets(key) >= before[key] + more for key in keys), seconds=PATIENCE)
 
     async def said(self, key: str, state: str, error: str | None = None) -> None:
-        await until(
-            lambda: key in self.states and (self.states[key].state, self.states[key].error) == (state, error),
-            seconds=PATIENCE,
-        )
+        def is_so() -> bool:
+            return key in self.states and (self.states[key].state, self.states[key].error) == (state, error)
+
+        try:
+            await until(is_so, seconds=PATIENCE)
+        except TimeoutError:
+            raise AssertionError(f"{key} is not {state} {error}; told: {self.told}, {self.failed}") from None
 
     async def close(self) -> None:
         for task in self.connecting:
