@@ -5,12 +5,14 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from hub import __version__
-from hub.domain.errors import HubError, Invalid, Unavailable
+from hub.cli_parts import Data, Host, Port, SelfSigned, TlsCert, TlsKey, ask, fail, settled
+from hub.cli_relay import relay
+from hub.domain.errors import HubError, Invalid
 from hub.settings import Settings
 
 app = typer.Typer(
@@ -26,7 +28,6 @@ camera = typer.Typer(help="Add, list and remove cameras.", no_args_is_help=True)
 user = typer.Typer(help="Add and list people.", no_args_is_help=True)
 events = typer.Typer(help="The event log.", no_args_is_help=True)
 drill = typer.Typer(help="Drills and their scores.", no_args_is_help=True)
-relay = typer.Typer(help="Relays: list them, empty one before it stops.", no_args_is_help=True)
 models = typer.Typer(help="Detector weights.", no_args_is_help=True)
 demos = typer.Typer(invoke_without_command=True)
 app.add_typer(camera, name="camera")
@@ -36,40 +37,6 @@ app.add_typer(drill, name="drill")
 app.add_typer(relay, name="relay")
 app.add_typer(models, name="models")
 app.add_typer(demos, name="demo")
-
-T = TypeVar("T")
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default .data).", show_default=False)]
-Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (default 127.0.0.1).")]
-Port = Annotated[int | None, typer.Option("--port", help="Port of console and interface (default 8800).")]
-TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM).")]
-TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Private key (PEM).")]
-SelfSigned = Annotated[bool, typer.Option("--tls-self-signed", help="Make a certificate; its fingerprint is printed.")]
-
-
-def fail(error: HubError) -> NoReturn:
-    """Say it in one line on standard error; exit status 1."""
-    line = f" (line {error.details['line']})" if error.details.get("line") else ""
-    print(f"sharpeyes: {error.message}{line}", file=sys.stderr)
-    raise typer.Exit(1)
-
-
-def settled(**given: Any) -> Settings:
-    """Settings from environment and options, or one plain line."""
-    try:
-        return Settings.load(**given)
-    except HubError as error:
-        fail(error)
-
-
-def ask(settings: Settings, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-    """Run ``work(context)`` on the installation's database."""
-    from hub.offline import with_context
-
-    try:
-        return asyncio.run(with_context(settings, work))
-    except HubError as error:
-        fail(error)
-
 
 # the hub itself -----------------------------------------------------------------------------------
 
@@ -249,59 +216,6 @@ def role(
     raise typer.Exit(main.run_role(log_as or name, settings, roles[name]))
 
 
-# relays --------------------------------------------------------------------------------------------
-
-
-@relay.command("list")
-def relay_list(data: Data = None) -> None:
-    """Show the relays that run: state, zone, media port, load, streams, sessions."""
-    from hub.relay_commands import Site, line
-
-    async def work(site: "Site") -> None:
-        for node in await site.nodes():
-            print(line(node))
-
-    _at_relays(data, work)
-
-
-@relay.command("drain")
-def relay_drain(
-    node: Annotated[str, typer.Argument(help="Id of the relay, or how it begins.")],
-    data: Data = None,
-    wait: Annotated[int, typer.Option("--wait", min=1, max=86_400, help="Seconds to wait until it is empty.")] = 300,
-) -> None:
-    """Empty a relay: it gets nothing new, and its viewers and cameras go to the others. Ends when it is empty."""
-    from hub.relay_commands import Site, drain
-
-    async def work(site: "Site") -> None:
-        if not await drain(site, node, wait_s=wait, say=lambda text: print(text, flush=True)):
-            raise Unavailable("relay.not_empty", f"it is not empty after {wait} s; it goes on draining")
-
-    _at_relays(data, work)
-
-
-@relay.command("undrain")
-def relay_undrain(
-    node: Annotated[str, typer.Argument(help="Id of the relay, or how it begins.")], data: Data = None
-) -> None:
-    """Let a drained relay take streams again."""
-    from hub.relay_commands import Site, undrain
-
-    async def work(site: "Site") -> None:
-        print(f"{(await undrain(site, node)).id}  up")
-
-    _at_relays(data, work)
-
-
-def _at_relays(data: Path | None, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    from hub.relay_commands import run
-
-    try:
-        asyncio.run(run(settled(data=data), work))
-    except HubError as error:
-        fail(error)
-
-
 @app.command()
 def health(data: Data = None, port: Port = None) -> None:
     """Ask a hub on this machine whether it is ready; exit status 0 if so."""
@@ -339,12 +253,15 @@ def camera_add(
         str, typer.Option("--url", help="rtsp, rtsps, http, https or rtmp; user and password may stand in it.")
     ],
     unit: Annotated[str, typer.Option("--unit", help="Unit that owns it (see `sharpeyes user list --units`).")],
+    sub_url: Annotated[
+        str | None, typer.Option("--sub-url", help="Its second, smaller stream, for small tiles and narrow paths.")
+    ] = None,
     data: Data = None,
 ) -> None:
     """Add a camera; a running hub shows it within seconds."""
     from hub import offline
 
-    print(ask(settled(data=data), lambda ctx: offline.add_camera(ctx, name=name, url=url, unit=unit)))
+    print(ask(settled(data=data), lambda ctx: offline.add_camera(ctx, name=name, url=url, unit=unit, sub_url=sub_url)))
 
 
 @camera.command("list")

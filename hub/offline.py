@@ -43,13 +43,14 @@ async def with_context(settings: Settings, work: Callable[[Context], Awaitable[T
         await ctx.close()
 
 
-async def add_camera(ctx: Context, *, name: str, url: str, unit: str) -> str:
+async def add_camera(ctx: Context, *, name: str, url: str, unit: str, sub_url: str | None = None) -> str:
     """Add a camera; return its id. Raises Invalid."""
     try:
-        new = NewCamera(name=name, url=url, unit=unit)
+        new = NewCamera(name=name, url=url, sub_url=sub_url, unit=unit)
     except ValidationError as error:
         raise _first(error) from None
-    return (await cameras.add_camera(ctx, SYSTEM, name=new.name, url=new.url, unit=new.unit)).id
+    added = await cameras.add_camera(ctx, SYSTEM, name=new.name, url=new.url, sub_url=new.sub_url, unit=new.unit)
+    return added.id
 
 
 async def list_cameras(ctx: Context) -> list[str]:

@@ -132,6 +132,7 @@ class Units(Reply):
 class NewCamera(Request):
     name: Name
     url: Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+    sub_url: Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | None = None  # its smaller stream
     unit: UnitId
 
 

@@ -77,15 +77,21 @@ async def add_camera(
     name: str,
     url: str,
     unit: UnitId,
+    sub_url: str | None = None,
     name_en: str = "",
     id: CameraId | None = None,
     states: CameraStates | None = None,
 ) -> CameraView:
-    """Add a camera. Raises Invalid (``camera.url_refused``, ``camera.unit``)."""
+    """Add a camera; ``sub_url`` is its smaller stream. Raises Invalid (``camera.url_refused``, ``camera.unit``)."""
     require(actor, Right.CAMERA_MANAGE)
     check_source(url)
+    if sub_url is not None:
+        check_source(sub_url, field="sub_url")
     now = ctx.clock()
-    row = CameraRow(id=id or new_id("cam", now_ms=now), name=name, name_en=name_en, unit=unit, url=url, created_at=now)
+    row = CameraRow(
+        id=id or new_id("cam", now_ms=now), name=name, name_en=name_en, unit=unit, url=url, sub_url=sub_url,
+        created_at=now,
+    )  # fmt: skip
     async with ctx.sessions.begin() as db:
         units = await tree(ctx, db)
         if await db.get(UnitRow, unit) is None or not may_see_unit(reach(units, actor), unit):
@@ -103,7 +109,7 @@ async def remove_camera(ctx: Context, actor: Actor, camera: CameraId) -> None:
     async with ctx.sessions.begin() as db:
         row = await reachable(ctx, db, actor, camera, lock=True)
         row.removed_at = now
-        row.url = ""  # nothing needs the password of a camera that is gone
+        row.url, row.sub_url = "", None  # nothing needs the password of a camera that is gone
         record(db, CameraRemoved(by=actor.id, name=row.name), unit=row.unit, ref=row.id, at=now)
     await publish_live(ctx, {"media_gone": camera})  # also what is played back from it and said to it
     await publish_rules(ctx)
@@ -157,9 +163,12 @@ async def reachable(ctx: Context, db: AsyncSession, actor: Actor, camera: Camera
     return row
 
 
-def check_source(url: str) -> None:
+def check_source(url: str, *, field: str = "url") -> None:
     """Refuse what is no camera address. Raises Invalid (``camera.url_refused``)."""
-    check_url(url)
+    try:
+        check_url(url)
+    except Invalid as error:
+        raise Invalid(error.id, error.message, **{**error.details, "field": field}) from None
 
 
 def _view(row: CameraRow, units: UnitTree, actor: Actor, states: CameraStates, *, watched: bool) -> CameraView:

@@ -13,9 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import structlog
-from redis.asyncio import Redis
 
-from hub.bus import leases, registry
+from hub.bus import leases
 from hub.bus.connection import BUS_ERRORS, Outage
 from hub.bus.relay_wire import LEASE_KEY, NodeInfo, StreamConfig
 from hub.bus.relays import Relays
@@ -24,6 +23,7 @@ from hub.domain.ids import CameraId, StreamId
 from hub.services import placing
 from hub.services.context import Context
 from hub.services.gateways import GatewayBook
+from hub.services.places import PLACE_TTL_MS, Places, lease_name
 from hub.services.states import StreamBook
 from hub.services.stream_config import config_of
 from hub.store import cameras, streams
@@ -31,13 +31,10 @@ from hub.store import conferences as conference_store
 
 log: Final = structlog.get_logger(__name__)
 
-PLACE_TTL_MS: Final = 600_000  # a place outlives its use a while; a dead relay's places are taken over at once
 LEADER_TTL_MS: Final = 5_000
 NO_CAMERA: Final = ("mem-", "pb-", "talk-")  # members, playbacks, talks: who opened them says where they are
 BORROWED_KEY: Final = "borrowed:{stream}"  # a stream that is no camera's: a recording, a talk
-SUSPECT_MS: Final = 6_000  # as long as a dead node's entry may stay in the registry
 EVERY_S: Final = 1.0
-LOOK_EVERY_S: Final = 0.25  # a wall of sixteen tiles asks once
 RENEW_EVERY_MS: Final = 120_000
 AT_ONCE: Final = 16  # calls to relays at the same time
 MOVING_KEY: Final = "moving:{stream}"
@@ -45,78 +42,21 @@ MOVING_MS: Final = 6_000  # a camera changes hands within this time, or whoever 
 MOVING_EVERY_S: Final = 0.05
 
 
-class Placements:
+class Placements(Places):
     """One per api process."""
 
     def __init__(self, ctx: Context, relays: Relays, book: StreamBook, gateways: GatewayBook | None = None) -> None:
-        self._ctx = ctx
+        super().__init__(ctx, book)
         self._gateways = gateways
         self._gateway: str | None = None  # internal URL of the one that speaks for us, as last seen
         self._relays = relays
-        self._book = book
         self._me = secrets.token_hex(8)
         self._leads = False
-        self._suspects: dict[tuple[str, int], int] = {}  # (relay, since) that did not answer -> until when
         self._told: dict[CameraId, tuple[str, int, StreamConfig]] = {}  # what we told which relay
         self._failed: set[CameraId] = set()
         self._renewed_at = 0
         self._legs: dict[tuple[StreamId, str], tuple[int, str]] = {}  # (stream, relay) -> its since, the leg's url
         self._wake = asyncio.Event()
-        self._found: list[NodeInfo] = []
-        self._found_at = 0.0
-
-    # places ---------------------------------------------------------------------------------------
-
-    async def relays_alive(self) -> list[NodeInfo]:
-        """Live relays, without those that just did not answer. Raises Unavailable (``bus.lost``)."""
-        now_s = asyncio.get_running_loop().time()
-        if not self._found or now_s - self._found_at > LOOK_EVERY_S:
-            try:
-                self._found = await registry.nodes(self._redis, "relay")
-            except BUS_ERRORS:
-                self._found = []
-                raise Unavailable("bus.lost", "Redis does not answer; try again") from None
-            self._found_at = now_s
-        now = self._ctx.clock()
-        self._suspects = {key: until for key, until in self._suspects.items() if until > now}
-        return [node for node in self._found if (node.id, node.since) not in self._suspects]
-
-    async def place(self, stream: StreamId, *, anew: bool = False) -> NodeInfo:
-        """The relay that carries this stream, chosen now if there is none. Raises Unavailable (``relay.none``).
-
-        ``anew``: somewhere else than on a relay that drains, since the stream begins anew.
-        """
-        alive = {node.id: node for node in await self.relays_alive()}
-        if not alive:
-            raise Unavailable("relay.none", "no relay is running")
-        if anew:
-            alive = {node.id: node for node in placing.open_to_new(list(alive.values()))}
-        try:
-            return alive[await self._lease(stream, alive)]
-        except BUS_ERRORS:
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
-
-    async def where(self, stream: StreamId) -> NodeInfo | None:
-        """The live relay that carries this stream, if one does. Raises Unavailable (``bus.lost``)."""
-        alive = {node.id: node for node in await self.relays_alive()}
-        try:
-            holder = await leases.holder_of(self._redis, _name(stream))
-        except BUS_ERRORS:
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
-        return None if holder is None else alive.get(holder)
-
-    async def _lease(self, stream: StreamId, alive: Mapping[str, NodeInfo]) -> str:
-        for _ in range(3):
-            choice = placing.heir(stream, list(alive.values()), self._book.legs_of(stream)).id
-            holder = await leases.acquire(self._redis, _name(stream), choice, ttl_ms=PLACE_TTL_MS)
-            if holder in alive:
-                if holder != choice:
-                    await leases.renew(self._redis, _name(stream), holder, ttl_ms=PLACE_TTL_MS)
-                return holder
-            if await leases.take_over(self._redis, _name(stream), holder, choice, ttl_ms=PLACE_TTL_MS):
-                log.info("placement.moved", stream=stream, to=choice)
-                return choice
-        raise Unavailable("relay.none", "no relay could be agreed on")
 
     async def viewing(self, stream: StreamId, *, at: NodeInfo | None = None, anew: bool = False) -> NodeInfo:
         """The relay that a viewer of this stream is served by, which knows of it when this returns.
@@ -154,10 +94,6 @@ class Placements:
         if how == "pushed":  # the other one stops when nobody watches: it is told for each viewer
             await self._relays.push(origin.url, stream, to=at.id, url=at.url)
 
-    def suspect(self, node: NodeInfo) -> None:
-        """A relay did not answer: leave it out until the registry has forgotten it, or it starts again."""
-        self._suspects[node.id, node.since] = self._ctx.clock() + SUSPECT_MS
-
     # cameras --------------------------------------------------------------------------------------
 
     async def open_camera(self, camera: CameraId, *, anew: bool = False) -> NodeInfo:
@@ -172,7 +108,7 @@ class Placements:
             raise NotFound("camera.unknown", "no such camera")
         if row.device is not None:
             await self._find_gateway()
-        config = self._config(row.url, watched=watched)
+        config = self._config(row.url, row.sub_url, watched=watched)
         for last in (False, True):
             node = await self.place(camera)
             try:
@@ -201,7 +137,7 @@ class Placements:
 
         Where it is not ``wanted`` it is only forgotten. Returns who has it now. Raises Unavailable.
         """
-        name, key = _name(stream), MOVING_KEY.format(stream=stream)
+        name, key = lease_name(stream), MOVING_KEY.format(stream=stream)
         if not await self._redis.set(key, self._me, nx=True, px=MOVING_MS):
             return None  # somebody moves it already
         try:
@@ -245,7 +181,7 @@ class Placements:
         legs = [leg for leg in self._book.legs() if leg[1] in alive]
         if not legs:
             return
-        holders = await self._redis.mget([LEASE_KEY.format(name=_name(stream)) for stream, _, _ in legs])
+        holders = await self._redis.mget([LEASE_KEY.format(name=lease_name(stream)) for stream, _, _ in legs])
         for (stream, at, url), holder in zip(legs, holders, strict=True):
             origin = alive.get(str(holder))
             if origin is None or origin.id == at or url in (origin.url, f"push:{origin.id}"):
@@ -263,7 +199,7 @@ class Placements:
                 await self._relays.delete_stream(alive[at].url, stream)
             if node is not None:
                 await self._relays.delete_stream(node.url, stream)
-                await leases.release(self._redis, _name(stream), node.id)
+                await leases.release(self._redis, lease_name(stream), node.id)
         except (HubError, *BUS_ERRORS) as error:
             log.info("placement.drop_failed", stream=stream, error=str(error))
 
@@ -307,8 +243,8 @@ class Placements:
         await self._mend_legs()
         stale = {c for c, (_, _, config) in self._told.items() if config.pictures_every_ms and c not in watched}
         stale |= {c for c, (_, _, config) in self._told.items() if config.gateway not in (None, self._gateway)}
-        wanted = {camera: self._config(known[camera], watched=False) for camera in stale if camera in known}
-        wanted |= {camera: self._config(url, watched=True) for camera, url in watched.items()}
+        wanted = {camera: self._config(*known[camera], watched=False) for camera in stale if camera in known}
+        wanted |= {camera: self._config(*address, watched=True) for camera, address in watched.items()}
         places = {node.id: node for node in alive}
         await self._tell_all({c: config for c, config in wanted.items() if self._is_news(c, config, places)})
 
@@ -319,7 +255,7 @@ class Placements:
             return
         self._renewed_at = now
         for stream, node in self._book.in_use():
-            await leases.renew(self._redis, _name(stream), node, ttl_ms=PLACE_TTL_MS)
+            await leases.renew(self._redis, lease_name(stream), node, ttl_ms=PLACE_TTL_MS)
 
     async def _lead(self) -> bool:
         holder = await leases.acquire(self._redis, "placements", self._me, ttl_ms=LEADER_TTL_MS)
@@ -368,7 +304,9 @@ class Placements:
                 members = {member.id for member in await conference_store.present(db)}
             for stream in carried:
                 if stream in known:
-                    told = self._config(known[stream], watched=True)  # perhaps; if no rule looks, the round corrects it
+                    told = self._config(
+                        *known[stream], watched=True
+                    )  # perhaps; if no rule looks, the round corrects it
                     self._told.setdefault(stream, (node.id, -1, told))
                 elif stream not in members and not await self._borrowed(stream):
                     await self._relays.delete_stream(node.url, stream)
@@ -378,8 +316,8 @@ class Placements:
         if self._gateways is not None and (node := await self._gateways.node()) is not None:
             self._gateway = node.url
 
-    def _config(self, url: str, *, watched: bool) -> StreamConfig:
-        return config_of(url, watched=watched, gateway=self._gateway)
+    def _config(self, url: str, sub_url: str | None = None, *, watched: bool) -> StreamConfig:
+        return config_of(url, watched=watched, gateway=self._gateway, sub_url=sub_url)
 
     # streams that are no camera's -------------------------------------------------------------------
 
@@ -400,13 +338,3 @@ class Placements:
 
     async def _borrowed(self, stream: StreamId) -> bool:
         return bool(await self._redis.exists(BORROWED_KEY.format(stream=stream)))
-
-    @property
-    def _redis(self) -> Redis:
-        if self._ctx.redis is None:
-            raise Unavailable("bus.lost", "Redis is not configured")
-        return self._ctx.redis
-
-
-def _name(stream: StreamId) -> str:
-    return f"stream:{stream}"

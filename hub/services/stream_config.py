@@ -17,11 +17,11 @@ def gb_url(device: GbId, channel: GbId, *, media: str = "auto", query: Mapping[s
     return f"{SCHEME}://{device}/{channel}" + (f"?{urlencode(given)}" if given else "")
 
 
-def config_of(url: str, *, watched: bool, gateway: str | None) -> StreamConfig:
+def config_of(url: str, *, watched: bool, gateway: str | None, sub_url: str | None = None) -> StreamConfig:
     """What a relay is told of this address; ``gateway`` is the internal URL of the one that speaks for us."""
     every = PICTURES_EVERY_MS if watched else None
     if not url.startswith(f"{SCHEME}://"):
-        return StreamConfig(url=url, pictures_every_ms=every)
+        return StreamConfig(url=url, sub_url=sub_url, pictures_every_ms=every)
     where, _, text = url.partition("?")
     query = dict(parse_qsl(text))
     media = query.pop("media", "auto")

@@ -55,6 +55,7 @@ class Subscription:
         self._told: dict[str, tuple[str, str | None, _Layer]] = {}
         self._lived: set[str] = set()  # what played once ends, what never did is refused
         self._viewed: set[str] = set()  # grants that are recorded
+        self._carried: dict[str, list[Shown]] = {}  # what the relay was last told of
         self._connection: _Connection | None = None
         self._adopt: str | None = None
         self._h265 = False
@@ -258,9 +259,9 @@ class Subscription:
         if (connection := self._connection) is None:
             return True  # nothing can be had now
         await self._note(connection)
-        wishes = [  # the page may have changed its mind meanwhile
-            wish_of(stream, shown) for stream, shown in self._streams().items() if stream in connection.brought
-        ]
+        streams = self._streams()  # the page may have changed its mind meanwhile
+        self._carried = {stream: shown for stream, shown in streams.items() if stream in connection.brought}
+        wishes = [wish_of(stream, shown) for stream, shown in self._carried.items()]
         wishes_of = TracksIn(tracks=wishes, again=connection.adopted, h265=self._h265)
         out = await self._media.relays.wish(connection.node.url, connection.session, wishes_of)
         connection.adopted = False
@@ -347,7 +348,8 @@ class Subscription:
     # what the page is told ---------------------------------------------------------------------------
 
     def _say(self, out: SubscriberOut) -> None:
-        streams = self._streams()
+        """What the relay says is of what it was told, whatever is being authorised again meanwhile."""
+        streams = {stream: [each for each in shown if self._wants(each)] for stream, shown in self._carried.items()}
         if (offer := out.offer) is not None:
             tracks = tuple(
                 wire.OfferedTrack(mid=track.mid, key=key, kind=track.kind)
@@ -357,9 +359,14 @@ class Subscription:
             self._tell(wire.MediaOffer(session=out.session, revision=offer.revision, sdp=offer.sdp, tracks=tracks))
         for stream, state in out.states.items():
             for each in streams.get(stream, ()):
-                if state != "unknown":  # it is told of the stream once more
+                if state != "unknown" and each.key not in self._refused:  # it is told of the stream once more
                     self._say_state(each.key, state, None, out.layers.get(stream, (None, None)))
         self._say_refused()
+
+    def _wants(self, shown: Shown) -> bool:
+        """Whether the page still wants this, and not something else under its key."""
+        track = self._wanted.get(shown.key)
+        return track is not None and _source(track) == _source(shown.track)
 
     def _say_refused(self) -> None:
         for key, (state, error) in self._refused.items():

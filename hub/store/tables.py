@@ -70,6 +70,7 @@ class CameraRow(Base):
     name_en: Mapped[str] = mapped_column(String(80), default="")
     unit: Mapped[str] = mapped_column(ForeignKey("units.id"), index=True)
     url: Mapped[str] = mapped_column(Text)  # with user and password: never answered, never logged
+    sub_url: Mapped[str | None] = mapped_column(Text)  # of its sub stream, likewise
     device: Mapped[str | None] = mapped_column(String(32))  # GB/T 28181: the device, and the channel under it
     channel: Mapped[str | None] = mapped_column(String(32))
     ptz: Mapped[int] = mapped_column(

@@ -13,7 +13,7 @@ from typing import Final
 from signaling.sip.layer import Flow, ServerTransaction
 from signaling.sip.message import Request, parse, respond
 from signaling.sip.stack import SipStack, StackConfig
-from tests.bench import sip_gateway
+from tests.bench import sip_chain, sip_gateway
 from tests.bench.common import arguments, show
 
 GOALS: Final = {"register_parse_us": 60.0, "keepalive_core_percent_20000": 5.0}
@@ -95,6 +95,7 @@ def main() -> None:
     given = arguments("CPU cost of SIP")
     figures = {key: measure(given.quick) for key, measure in FIGURES.items()}
     figures |= asyncio.run(sip_gateway.measure(given.quick))
+    figures |= asyncio.run(sip_chain.measure(given.quick))
     show("sip", figures, GOALS, as_json=given.json)
 
 

@@ -69,6 +69,39 @@ def fill_wall(page: Page) -> None:
     page.wait_for_timeout(4_000)
 
 
+def recorder(hub: DemoHub) -> str:
+    """A camera of the town behind a GB/T 28181 device."""
+    with hub.client("system_admin") as api:
+        cameras = api.get("/cameras", params={"limit": 200}).json()["items"]
+    return str(next(item["id"] for item in cameras if item["device"]))
+
+
+def open_trace(page: Page) -> None:
+    """The protocol trace of the first device."""
+    page.locator("[data-state=online]").first.click()
+    page.get_by_role("tab", name="协议跟踪").click()
+    page.get_by_test_id("trace").get_by_role("button").last.wait_for()
+
+
+def in_hand(page: Page) -> None:
+    """The selected camera is turned by a key that is held."""
+    page.get_by_test_id("ptz").first.wait_for(state="attached")
+    videos_play(page, 1)
+    page.locator("[data-tile]").filter(has=page.get_by_test_id("ptz")).first.click()
+    page.keyboard.press("p")
+    page.keyboard.down("ArrowRight")
+
+
+def play_back(page: Page) -> None:
+    """A recording of today, playing."""
+    page.get_by_test_id("ptz").first.wait_for(state="attached")
+    page.locator("[data-tile]").filter(has=page.get_by_test_id("ptz")).first.click()
+    page.keyboard.press("b")
+    page.get_by_test_id("playback-segment").first.wait_for()
+    page.get_by_test_id("playback-toggle").click()
+    page.locator("[data-testid=playback][data-state=playing]").wait_for(timeout=30_000)
+
+
 def conference(camera: Camera) -> None:
     """A call of two departments with a camera on the stage, seen by the commander."""
     commander = camera.page("commander", "city", "/incidents")
@@ -120,6 +153,13 @@ def main() -> int:
         camera.shoot("score", "organiser", f"/drills/{run}")
         camera.shoot("log", "auditor", "/log")
         camera.shoot("system", "system_admin", "/system")
+        camera.shoot(
+            "devices", "system_admin", "/devices", lambda page: page.locator("[data-state=online]").first.wait_for()
+        )
+        camera.shoot("device", "system_admin", "/devices", open_trace)
+        camera.shoot("platforms", "system_admin", "/platforms")
+        camera.shoot("ptz", "commander", f"/wall?camera={recorder(hub)}", in_hand)
+        camera.shoot("playback", "commander", f"/wall?camera={recorder(hub)}", play_back)
         camera.shoot("users", "security_admin", "/users")
         camera.shoot("tour", "commander", "/tour")
         conference(camera)

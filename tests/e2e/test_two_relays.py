@@ -182,6 +182,7 @@ def test_pictures_are_there_again_when_the_page_s_relay_was_killed(hub: DemoHub,
     wall.wait_for_timeout(5_000)
     found = frames(wall)
     print("killed:", told(found))
+    assert homes(wall) != [home]
     assert len(found) == TILES
     assert all(one["quiet"] < 1_000 for one in found), told(found)
     assert max(one["gap"] for one in found) < KILL_GAP_MS, told(found)

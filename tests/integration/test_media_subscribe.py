@@ -31,7 +31,7 @@ class Page:
     session: str | None = None
     offers: list[wire.MediaOffer] = field(default_factory=list)
     states: dict[str, wire.MediaTrack] = field(default_factory=dict)
-    said_of: list[tuple[str, str]] = field(default_factory=list)  # key, state: all that it was told
+    told: list[tuple[str, str, str | None]] = field(default_factory=list)  # key, state, error: all of it
     conferences: list[wire.ConferenceState] = field(default_factory=list)
     ended: list[wire.MediaEnded] = field(default_factory=list)
     failed: list[wire.Failed] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Page:
                     await self._offered(offer)
                 case wire.MediaTrack() as track:
                     self.states[track.key] = track
-                    self.said_of.append((track.key, track.state))
+                    self.told.append((track.key, track.state, track.error))
                 case wire.ConferenceState() as conference:
                     self.conferences.append(conference)
                 case wire.MediaEnded() as ended:
@@ -85,10 +85,13 @@ class Page:
         await until(lambda: all(self.packets(key) >= before[key] + more for key in keys), seconds=PATIENCE)
 
     async def said(self, key: str, state: str, error: str | None = None) -> None:
-        await until(
-            lambda: key in self.states and (self.states[key].state, self.states[key].error) == (state, error),
-            seconds=PATIENCE,
-        )
+        def is_so() -> bool:
+            return key in self.states and (self.states[key].state, self.states[key].error) == (state, error)
+
+        try:
+            await until(is_so, seconds=PATIENCE)
+        except TimeoutError:
+            raise AssertionError(f"{key} is not {state} {error}; told: {self.told}, {self.failed}") from None
 
     async def close(self) -> None:
         for task in self.connecting:
@@ -173,6 +176,25 @@ async def test_a_page_may_change_its_mind_while_its_wish_is_brought_about(rig: R
         await p.said("0", "live")
         await p.flows("0")
         assert p.failed == []
+
+
+async def test_a_small_tile_has_the_camera_s_sub_stream_opened_and_no_answer_tells_its_address(rig: Rig) -> None:
+    await rig.relay()
+    main, small = (f"rtsp://user:secret@127.0.0.1:{rig.cameras.port}/{path}" for path in ("gate", "bridge"))
+    body = {"name": "two streams", "url": main, "sub_url": small, "unit": "city"}
+    added = await rig.hub.call("sysadmin", "POST", "/api/v1/cameras", 201, json=body)
+    assert all(word not in str(added) for word in ("secret", "bridge"))
+    refused = {**body, "sub_url": "file:///etc/passwd"}
+    answer = await rig.hub.call("sysadmin", "POST", "/api/v1/cameras", 422, json=refused)
+    assert answer["error"]["field"] == "sub_url", answer
+    id, plays = added["id"], rig.cameras.cameras["bridge"].plays
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", id, width=1_280))
+        await wall.flows("1")
+        assert rig.cameras.cameras["bridge"].plays == plays
+        await wall.want(camera("1", id, width=200))
+        await until(lambda: rig.cameras.cameras["bridge"].plays == plays + 1, seconds=PATIENCE)
+        await wall.flows("1")
 
 
 async def test_what_is_out_of_reach_is_refused_by_name_and_the_rest_plays(rig: Rig) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import httpx
@@ -11,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from hub.domain.picture import inspect
 from hub.media.taps.snapshot import jpeg
 from tests.integration.gateway_rig import ScriptedGateway, scripted_gateway
+from tests.integration.gb_chain import gb_chain
 from tests.integration.live_rig import TOKEN, LiveRig, live_hub, until
 from tests.integration.test_conference_media import Rig as Media
 from tests.integration.test_conference_media import _viewers
@@ -88,3 +90,21 @@ async def test_a_camera_that_nobody_watches_gives_a_picture_and_is_let_go(media:
     await until(lambda: _viewers(media, running, camera, 0))
     await media.hub.logged("camera.viewed")
     await media.hub.call("water", "GET", f"/api/v1/cameras/{camera}/snapshot", 404)
+
+
+async def test_a_real_device_of_2022_brings_its_pictures(tmp_path: Path) -> None:
+    async with gb_chain(tmp_path) as chain:
+        settings = chain.hub.ctx.settings
+        settings.__dict__["upload_url"] = chain.hub.apis[0].base  # known only since it listens
+        device = await chain.device(edition="2022")
+        camera = await chain.camera(device)
+        path = f"/cameras/{camera}/pictures"
+        asked = await chain.call("POST", path, 202, json={"count": 2, "interval_s": 1})
+
+        async def both() -> bool:
+            return len((await chain.call("GET", f"{path}/{asked['session']}"))["items"]) == 2
+
+        await until(both, seconds=30)
+        (first, _) = (await chain.call("GET", f"{path}/{asked['session']}"))["items"]
+        got = await chain.call("GET", f"{path}/{asked['session']}/{first['sha256']}")
+        assert inspect(got.content).media_type == "image/jpeg"

@@ -2102,6 +2102,8 @@ export interface components {
             name: string;
             /** Url */
             url: string;
+            /** Sub Url */
+            sub_url?: string | null;
             /** Unit */
             unit: string;
         };

@@ -40,7 +40,9 @@ async def list_cameras(
 @router.post("", status_code=201, response_model=schemas.Camera)
 async def add_camera(body: schemas.NewCamera, ctx: ContextDep, states: StatesDep, actor: Manager) -> CameraView:
     """Add a camera: 422 `camera.url_refused`, `camera.unit`."""
-    return await cameras.add_camera(ctx, actor, name=body.name, url=body.url, unit=body.unit, states=states)
+    return await cameras.add_camera(
+        ctx, actor, name=body.name, url=body.url, sub_url=body.sub_url, unit=body.unit, states=states
+    )
 
 
 @router.get("/{camera}", response_model=schemas.Camera)

@@ -33,6 +33,7 @@ describe('catalogOf', () => {
 describe('tones', () => {
   it('are quiet for what is switched off', () => {
     expect(deviceTone({ state: 'offline', enabled: false })).toBe('quiet')
+    expect(deviceTone({ state: 'online', enabled: true }, false)).toBe('quiet')
     expect(platformTone({ state: 'refused', enabled: false })).toBe('quiet')
     expect([deviceTone({ state: 'online', enabled: true }), platformTone({ state: 'registering', enabled: true })]).toEqual(['good', 'busy'])
   })

@@ -2,8 +2,9 @@
 import type { Tone } from '@/ui/StateMark.vue'
 import type { Device, Platform } from '@/wire/types'
 
-export function deviceTone(device: Pick<Device, 'state' | 'enabled'>): Tone {
-  if (!device.enabled) return 'quiet'
+/** `known`: a gateway runs; without one a state is only what was last heard. */
+export function deviceTone(device: Pick<Device, 'state' | 'enabled'>, known = true): Tone {
+  if (!device.enabled || !known) return 'quiet'
   return device.state === 'online' ? 'good' : device.state === 'offline' ? 'bad' : 'quiet'
 }
 

@@ -13,6 +13,7 @@ export interface Names {
   byName: string | null
   role: (role: string) => string
   time: (at: number) => string
+  moment?: (at: number) => string // with the day: a recording may be of another one
   camera?: (id: string) => string
 }
 
@@ -120,8 +121,8 @@ function parameters(t: Translate, event: LogEvent, names: Names): Record<string,
     role: names.role(text(data.role)),
     score: typeof data.score === 'number' ? `${Math.round(data.score * 100)}%` : '',
     what: known(t, 'log.did', data.what, DID),
-    from: typeof data.start === 'number' ? names.time(data.start) : '',
-    to: typeof data.end === 'number' ? names.time(data.end) : '',
+    from: typeof data.start === 'number' ? (names.moment ?? names.time)(data.start) : '',
+    to: typeof data.end === 'number' ? (names.moment ?? names.time)(data.end) : '',
     fields: (Array.isArray(data.fields) ? data.fields : []).map((field) => known(t, 'log.field', field, FIELDS)).join(t('log.listSeparator')),
     cameras: text(data.cameras),
     due: typeof data.due_at === 'number' ? names.time(data.due_at) : '',

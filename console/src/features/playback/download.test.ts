@@ -2,13 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { fileName, ratioOf, sizeOf } from './download'
 
 describe('ratioOf', () => {
-  it('goes by bytes where they are known, else by time at fourfold speed', () => {
-    expect(ratioOf(50, 99, 100, 3_600)).toBe(0.5)
+  it('goes by bytes and by time at fourfold speed, whichever is less: devices lie about their files', () => {
+    expect(ratioOf(50, 800, 100, 3_600)).toBe(0.5)
+    expect(ratioOf(99, 90, 100, 3_600)).toBe(0.1)
     expect(ratioOf(1, 90, null, 3_600)).toBe(0.1)
   })
 
   it('never says that all is there, and nothing before anything came', () => {
-    expect(ratioOf(500, 1, 100, 10)).toBe(0.99)
+    expect(ratioOf(500, 9, 100, 10)).toBe(0.99)
     expect(ratioOf(0, 90, null, 3_600)).toBeNull()
   })
 })

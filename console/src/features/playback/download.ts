@@ -11,10 +11,11 @@ export const LARGEST = 1024 ** 3 // bytes that are held in memory
 const SPEED = 4 // as fast as it was recorded, hub/services/playbacks.py
 const CERTAIN = 0.99 // an estimate never says that all is there
 
-/** How far it is: by bytes where the device said how many, else by the time that it should take. */
+/** How far it is, by what the device said of its files and by the time that it should take: the more cautious of both. */
 export function ratioOf(bytes: number, seconds: number, expected: number | null, span: number): number | null {
-  if (expected !== null && expected > 0) return Math.min(CERTAIN, bytes / expected)
-  return span > 0 && bytes > 0 ? Math.min(CERTAIN, (seconds * SPEED) / span) : null
+  if (bytes <= 0 || span <= 0) return null
+  const ofBytes = expected !== null && expected > 0 ? bytes / expected : 1
+  return Math.min(CERTAIN, ofBytes, (seconds * SPEED) / span)
 }
 
 /** 1536 → "1.5 KB" */
