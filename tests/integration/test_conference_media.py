@@ -22,11 +22,11 @@ from hub.demo.rtsp_camera import CameraFile
 from hub.demo.rtsp_server import RtspServer
 from hub.domain.ids import new_id
 from hub.media.node import run_relay
-from hub.media.peer.places import Ports
 from hub.settings import Settings
 from signaling import wire
 from tests.integration.camera_kit import h264_film
 from tests.integration.live_rig import TOKEN, LiveRig, live_hub, until
+from tests.integration.test_relay_node import free_udp_port
 from tests.integration.test_whep import accept, client, first_track, offer_of
 
 SDP = {"Content-Type": "application/sdp"}
@@ -107,9 +107,7 @@ class Rig:
 
 def free_port() -> int:
     """A port that was free by UDP and by TCP a moment ago."""
-    ports = Ports.open("127.0.0.1", 0, over_tcp=True)
-    ports.close()
-    return ports.number
+    return free_udp_port()
 
 
 @pytest.fixture

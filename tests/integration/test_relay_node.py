@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from hub.demo.rtsp_server import RtspServer
 from hub.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from hub.domain.ids import new_id
 from hub.media.node import run_relay
+from hub.media.peer.places import Ports
 from hub.settings import Settings
 from tests.integration.camera_kit import PATIENCE, h264_film
 from tests.integration.redis_rig import RedisRig, running_redis
@@ -43,10 +45,13 @@ TOKEN = "token-of-this-installation"
 
 
 def free_udp_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free by UDP and TCP a moment ago, and that no outgoing connection takes meanwhile."""
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            ports = Ports.open("127.0.0.1", random.randrange(12_000, 29_000), over_tcp=True)  # below the ephemeral ones
+            ports.close()
+            return ports.number
+    raise OSError("no port is free")
 
 
 @dataclass
