@@ -4,17 +4,14 @@ What is remembered lies in Redis for some hours: who plays what. A relay that lo
 person comes back to it.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from redis.asyncio import Redis
 
-from hub.bus.connection import BUS_ERRORS
 from hub.bus.gateway_wire import ControlIn
 from hub.bus.relay_wire import NodeInfo
 from hub.bus.relays import TransportStream
-from hub.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from hub.domain.errors import Conflict, Invalid, NotFound
 from hub.domain.events import CameraPlayedBack
 from hub.domain.ids import CameraId, StreamId, new_id
 from hub.domain.roles import Right
@@ -25,10 +22,10 @@ from hub.services.context import Context
 from hub.services.gateways import GatewayBook
 from hub.services.media import Answered, Media, owner_key
 from hub.services.placements import Placements
+from hub.services.remembered import remembered
 from hub.services.stream_config import gb_url
 from hub.store.outbox import record
 
-T = TypeVar("T")
 KEY: Final = "playback:{id}"
 KEEP_S: Final = 6 * 3_600
 MOST_S: Final = 86_400  # of one playback
@@ -79,8 +76,8 @@ class Playbacks:
             start_s=start_s,
             end_s=end_s,
         )
-        await self._remembered(
-            lambda redis: redis.set(KEY.format(id=playback.id), playback.model_dump_json(), ex=KEEP_S)
+        await remembered(
+            self._ctx, lambda redis: redis.set(KEY.format(id=playback.id), playback.model_dump_json(), ex=KEEP_S)
         )
         async with self._ctx.sessions.begin() as db:
             event = CameraPlayedBack(by=who.actor.id, start=start_s * 1_000, end=end_s * 1_000)
@@ -117,11 +114,11 @@ class Playbacks:
         """It is not needed any more. Raises NotFound (``playback.unknown``)."""
         await self.mine(who, id)
         await self._placements.drop(id)
-        await self._remembered(lambda redis: redis.delete(KEY.format(id=id)))
+        await remembered(self._ctx, lambda redis: redis.delete(KEY.format(id=id)))
 
     async def mine(self, who: SignedInAs, id: StreamId) -> Playback:
         """A playback of this sign-in, whose camera is still within reach. Raises NotFound."""
-        text = await self._remembered(lambda redis: redis.get(KEY.format(id=id)))
+        text = await remembered(self._ctx, lambda redis: redis.get(KEY.format(id=id)))
         try:
             playback = None if text is None else Playback.model_validate_json(str(text))
         except ValidationError:
@@ -134,11 +131,3 @@ class Playbacks:
 
     async def _open(self, playback: Playback) -> NodeInfo:
         return await self._placements.open_url(playback.id, playback.url, keep_s=KEEP_S)
-
-    async def _remembered(self, do: Callable[[Redis], Awaitable[T]]) -> T:
-        if self._ctx.redis is None:
-            raise Unavailable("bus.lost", "Redis is not configured")
-        try:
-            return await do(self._ctx.redis)
-        except BUS_ERRORS:
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None

@@ -5,16 +5,13 @@ minutes and for as many pictures as were asked for, and each is looked at before
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from redis.asyncio import Redis
 
-from hub.bus.connection import BUS_ERRORS
 from hub.bus.gateway_wire import Snapshot
-from hub.domain.errors import Conflict, NotFound, Unavailable
+from hub.domain.errors import Conflict, NotFound
 from hub.domain.events import CameraControlled
 from hub.domain.ids import CameraId
 from hub.domain.picture import inspect
@@ -27,9 +24,9 @@ from hub.services.cameras import reachable
 from hub.services.context import Actor, Context
 from hub.services.gateways import GatewayBook
 from hub.services.media import Media, owner_key
+from hub.services.remembered import remembered
 from hub.store.outbox import record
 
-T = TypeVar("T")
 ASKED_KEY: Final = "upload:{session}"
 CAME_KEY: Final = "uploaded:{session}"
 ASKED_S: Final = 600
@@ -91,7 +88,7 @@ class Snapshots:
         session = secrets.token_urlsafe(32)
         asked = Asked(camera=camera, count=count)
         key = ASKED_KEY.format(session=session)
-        await self._kept(lambda redis: redis.set(key, asked.model_dump_json(), ex=ASKED_S))
+        await remembered(self._ctx, lambda redis: redis.set(key, asked.model_dump_json(), ex=ASKED_S))
         node = await self._book.need()
         command = Snapshot(
             channel=place.channel, count=count, interval_s=interval_s, upload_url=base + PATH + session, session=session
@@ -104,8 +101,8 @@ class Snapshots:
 
     async def expects(self, session: str) -> Asked:
         """What may still be uploaded. Raises NotFound ``upload.unknown``."""
-        text = await self._kept(lambda redis: redis.get(ASKED_KEY.format(session=session)))
-        came = await self._kept(lambda redis: redis.llen(CAME_KEY.format(session=session)))
+        text = await remembered(self._ctx, lambda redis: redis.get(ASKED_KEY.format(session=session)))
+        came = await remembered(self._ctx, lambda redis: redis.llen(CAME_KEY.format(session=session)))
         try:
             asked = None if text is None else Asked.model_validate_json(str(text))
         except ValidationError:
@@ -120,15 +117,15 @@ class Snapshots:
         inspect(data)
         name = await pictures(self._ctx).put(data)
         key, row = CAME_KEY.format(session=session), f"{asked.camera} {self._ctx.clock()} {name}"
-        await self._kept(lambda redis: redis.rpush(key, row))
-        await self._kept(lambda redis: redis.expire(key, CAME_S))
+        await remembered(self._ctx, lambda redis: redis.rpush(key, row))
+        await remembered(self._ctx, lambda redis: redis.expire(key, CAME_S))
 
     async def came(self, actor: Actor, camera: CameraId, session: str) -> list[Taken]:
         """What was uploaded so far, oldest first. Raises NotFound (``camera.unknown``)."""
         require(actor, Right.CAMERA_WATCH)
         async with self._ctx.reading() as db:
             await reachable(self._ctx, db, actor, camera)
-        rows = await self._kept(lambda redis: redis.lrange(CAME_KEY.format(session=session), 0, 100))
+        rows = await remembered(self._ctx, lambda redis: redis.lrange(CAME_KEY.format(session=session), 0, 100))
         parts = [str(row).split(" ") for row in rows]
         return [Taken(part[2], int(part[1])) for part in parts if len(part) == 3 and part[0] == camera]
 
@@ -140,11 +137,3 @@ class Snapshots:
         if data is None:
             raise NotFound("picture.unknown", "no such picture")
         return data
-
-    async def _kept(self, do: Callable[[Redis], Awaitable[T]]) -> T:
-        if self._ctx.redis is None:
-            raise Unavailable("bus.lost", "Redis is not configured")
-        try:
-            return await do(self._ctx.redis)
-        except BUS_ERRORS:
-            raise Unavailable("bus.lost", "Redis does not answer; try again") from None
