@@ -383,6 +383,7 @@ async def test_a_device_that_tells_of_ever_new_channels_is_bounded(
     await gateway.report(page(CAM, sn=1))
     await gateway.report(page(CAM2, sn=2))
     await gateway.report(page("34020000001310000003", sn=3))
+    await until(lambda: has_camera(rig, "通道2"))  # else the first page alone would look like the last
     await gateway.report(page(CAM, sn=4))
 
     async def last() -> bool:
