@@ -32,6 +32,7 @@ from signaling.whip import Track as AnswerTrack
 TICK_S: Final = 0.05
 CALM_TICK_S: Final = 0.25  # while nobody publishes, probes or shakes hands: waking up costs more than looking
 GOODBYE_S: Final = 2.0
+COME_AGAIN: Final = frozenset({"codec.changed", "transcode.full"})
 
 log = structlog.get_logger(__name__)
 
@@ -321,6 +322,17 @@ class PeerServer:
         if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
             self.call_again(stream)
 
+    def look_again(self, stream_id: str) -> None:
+        """It became known what a stream carries, or that is another thing than before.
+
+        Subscribers are offered it, viewers whose track is another one now have to come again.
+        """
+        for session in tuple(self._sessions.values()):
+            if session.subscriber is not None:
+                session.subscriber.learned(stream_id)
+            elif session.stream_id == stream_id and session.stale:
+                session.turn_away("codec.changed")
+
     def call_again(self, stream: Publication) -> None:
         """The codec of a stream changed: its viewers have to come again, subscribers are offered its new tracks."""
         for other in tuple(self._sessions.values()):
@@ -386,7 +398,11 @@ class PeerServer:
             self._directory.add(session)
 
             def ended() -> None:
-                session.finish(session.stream.ending if session.stream is not None else "stream.ended")
+                reason = session.stream.ending if session.stream is not None else "stream.ended"
+                if reason in COME_AGAIN:
+                    session.turn_away(reason)
+                else:
+                    session.finish(reason)
 
             self._endings[session.id] = ended
             session.stream.on_end(ended)
@@ -414,11 +430,13 @@ class PeerServer:
         if session.subscriber is not None:
             session.subscriber.live()
             return
+        if session.turned_away or session.stale:
+            session.finish(session.turned_away or "codec.changed")
+            return
         for wanted in session.wanted:
             stream = session.stream
-            if stream is None or stream.tracks.get(wanted.kind) is not wanted.track:
-                session.finish("codec.changed")
-                return
+            if stream is None or wanted.kind not in stream.tracks:
+                continue  # sound that ceased meanwhile
             viewers = self._viewers_of(stream, wanted.track)
             idle = session.paused or (bool(wanted.layer) and not session.wants_low)
             session.attach(

@@ -18,11 +18,11 @@ from hub.domain.clock import Clock
 from hub.domain.errors import HubError
 from hub.domain.gb_url import GbAddress
 from hub.media.peer.ports import Ports
-from hub.media.rtp.unit import AccessUnit
+from hub.media.rtp.unit import AccessUnit, Description
 from hub.media.sources.errors import SourceError
 from hub.media.sources.gb28181.link import Link
 from hub.media.sources.gb28181.receiver import GbReceiver
-from hub.media.sources.units import Figures, UnitQueue
+from hub.media.sources.units import Described, Figures, UnitQueue
 
 log: Final = structlog.get_logger(__name__)
 
@@ -77,6 +77,7 @@ class GbSource:
         first_s: float = FIRST_S,
         read_s: float = READ_S,
         keyframe_s: float = KEYFRAME_S,
+        described: Described = lambda found: None,
     ) -> None:
         """``host`` is the address of ours that devices are told; ``on_call`` hears when ``call`` changes."""
         self.call: str | None = None
@@ -92,6 +93,8 @@ class GbSource:
         self._owner = owner
         self._on_call = on_call
         self._first_s, self._read_s, self._keyframe_s = first_s, read_s, keyframe_s
+        self._described = described
+        self._told = False  # what it brings
         self._queue = UnitQueue()
         self._receiver: GbReceiver | None = None
         self._link: Link | None = None
@@ -273,7 +276,19 @@ class GbSource:
         if unit.kind == "video":
             self._flowing = self._flowing or unit.keyframe
         if self._flowing:
+            if not self._told:
+                self._told = True
+                self._tell(unit)
             self._queue.put(unit)
+
+    def _tell(self, first: AccessUnit) -> None:
+        """What comes, by the first unit that is taken: a program stream names its sound in front of its pictures."""
+        sound = None if self._receiver is None else self._receiver.sound
+        if first.kind == "video":
+            codecs = (first.codec,) if sound is None else (first.codec, sound)
+            self._described(Description(codecs, first.passes, whole=False))
+        else:
+            self._described(Description((first.codec,), whole=False))
 
     def _on_beat(self) -> None:
         self._beat = None
