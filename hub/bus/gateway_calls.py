@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from hub.bus.gateway_wire import CallEvent, CallIn, CallOut, TalkIn, TalkOut
+from hub.bus.call_wire import CallEvent, CallIn, CallOut, TalkIn, TalkOut
 from hub.bus.lines_client import LinesClient, OpenAnswer
 from hub.domain.errors import Unavailable
 

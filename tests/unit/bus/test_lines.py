@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from hub.bus import lines_client
+from hub.bus.call_wire import TalkIn
 from hub.bus.gateway_calls import GatewayCalls
-from hub.bus.gateway_wire import TalkIn
 from hub.bus.lines_client import MAX_LINE
 from hub.bus.relay_lines import RelayLines
 from hub.bus.relay_wire import PsOutIn
