@@ -28,7 +28,9 @@ class GbMedia:
         self.memory = Memory()
         self._clock = clock
 
-    def source(self, config: StreamConfig, owner: str, on_call: Callable[[], None], described: Described) -> GbSource:
+    def source(
+        self, config: StreamConfig, owner: str, on_call: Callable[[], None], described: Described = lambda found: None
+    ) -> GbSource:
         """A channel's picture, not asked for yet. Raises Invalid."""
         if not config.gateway:
             raise Invalid("request.invalid", "gateway: a GB/T 28181 stream needs one")
