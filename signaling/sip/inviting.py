@@ -1,4 +1,4 @@
-"""An INVITE of ours until it is answered (RFC 3261 §9.1, §13.2): ringing, calling off, forks, a longer session timer."""
+"""An INVITE of ours until it is answered (RFC 3261 §9.1, §13.2): ringing, calling off, forks, session timers."""
 
 from collections.abc import Callable
 from typing import Final
