@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from hub.bus import gateway_wire as wire
+from hub.bus import command_wire as wire
 from hub.domain.errors import HubError
 from hub.gateway.questions import Questions
 from hub.gateway.tasks import Errands

@@ -9,17 +9,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.bus.gateway_wire import (
-    CallIn,
-    CascadeMedia,
-    CommandIn,
-    ControlIn,
-    DeviceStates,
-    GatewayConfig,
-    RecordsIn,
-    TalkIn,
-    Trace,
-)
+from hub.bus.call_wire import CallIn, ControlIn, TalkIn
+from hub.bus.command_wire import CommandIn, RecordsIn
+from hub.bus.gateway_wire import CascadeMedia, DeviceStates, GatewayConfig, Trace
 from hub.bus.internal_http import read, reply
 from hub.domain.errors import Invalid
 from hub.domain.ids import GbId

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from signaling.sip.address import SipError
-from signaling.sip.message import MAGIC, CSeq, Headers, Request, Response, respond
+from signaling.sip.headers import Headers
+from signaling.sip.message import MAGIC, CSeq, Request, Response, respond
 from signaling.sip.timers import Timer, Timers
 from signaling.sip.transaction import CLIENT, INVITE_CLIENT, INVITE_SERVER, SERVER, Do, In, State, Table, step
 

@@ -12,8 +12,9 @@ from typing import Final, Literal, Self
 
 import structlog
 
+from hub.bus.call_wire import CallIn, CallOut, MediaMode
 from hub.bus.gateway_calls import GatewayCalls, OpenCall
-from hub.bus.gateway_wire import CallIn, CallOut, MediaMode, MediaPolicy
+from hub.bus.gateway_wire import MediaPolicy
 from hub.domain.clock import Clock
 from hub.domain.errors import HubError
 from hub.domain.gb_url import GbAddress
