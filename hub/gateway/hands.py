@@ -6,6 +6,7 @@ browser that crashed or whose cable was pulled: the camera would turn until some
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import structlog
@@ -67,7 +68,7 @@ class Hands:
             now = asyncio.get_running_loop().time()
             for key, held in list(self._held.items()):
                 if held.until <= now:
-                    self._errands.start(f"hands/{'/'.join(key)}", lambda key=key, held=held: self._stop(key, held))
+                    self._errands.start(f"hands/{'/'.join(key)}", partial(self._stop, key, held))
 
     async def _stop(self, key: _Key, held: _Held) -> None:
         device, channel, what = key

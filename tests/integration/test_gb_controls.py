@@ -1,11 +1,12 @@
 """Everything that can be asked of a camera or its device, once through the whole hub to a device that obeys."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hub.demo.gb_device.camera import Channel
+from hub.demo.gb_device.camera import Channel, Head
 from hub.demo.gb_device.device import GbDevice
 from signaling.gb28181 import ptz
 from tests.integration.gb_chain import Chain, gb_chain, impatient
@@ -24,6 +25,10 @@ async def order(chain: Chain, camera: str, who: str = "commander", status: int =
 
 def first(device: GbDevice) -> Channel:
     return device.answers.channels[device.options.channel_id(0)]
+
+
+def told(head: Head, command: ptz.PtzCommand) -> bool:
+    return head.last == command
 
 
 async def test_a_commanders_hand_reaches_every_part_of_a_camera(tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ async def test_a_commanders_hand_reaches_every_part_of_a_camera(tmp_path: Path) 
             ({"type": "preset", "action": "delete", "number": 9}, ptz.Preset("delete", 9)),
         ):
             assert (await order(chain, camera, **command))["result"] == "sent"
-            await until(lambda taken=taken: head.last == taken)
+            await until(partial(told, head, taken))
         assert head.switches == {1: True, 4: True}
         assert head.cruises == {2: [9]}
         assert [item["number"] for item in (await order(chain, camera, type="presets"))["presets"]] == [1]
