@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from hub.api.schemas import Reply, Request
+from hub.api.schemas.base import Reply, Request
 from hub.bus import gateway_wire as wire
 from hub.domain.ids import CameraId, GbId, UnitId
 from hub.domain.text import one_line
