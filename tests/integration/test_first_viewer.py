@@ -135,7 +135,7 @@ async def test_a_camera_that_refuses_keeps_no_viewer_waiting_either(
         await rig.put("cam-1", url=rig.camera("nowhere"))
         async with watching(rig, "cam-1") as viewer:
             assert viewer.promised == {H264}
-            assert rig.states["cam-1"].reason == "source.not_found"
+            await rig.until("cam-1", lambda state: state.reason == "source.not_found")
 
 
 async def test_a_slow_camera_holds_up_no_other_of_the_same_connection(
