@@ -192,7 +192,6 @@ class Stream:
             self._seen.discard("audio")
         else:
             self._tracks["audio"] = Track(_played(codec))
-        self._listeners["audio"] = []  # who listened knows the numbers of another track
         return True
 
     # units of a pull source ------------------------------------------------------------------------

@@ -19,12 +19,12 @@ from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Certificate, Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.places import Announce, Ports
-from hub.media.peer.publication import Publication
+from hub.media.peer.publication import Listener, Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.session import Session, State
 from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
-from hub.media.rtp.track import Track
+from hub.media.rtp.track import Packet, Track
 from signaling.ice import Credentials, IceLite
 from signaling.whip import ANY_TAG, Local, Offer, tag_matches, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
@@ -85,7 +85,7 @@ class PeerServer:
         self._sessions = self._directory.sessions
         self._demux = Demux(self._fd, self._directory, self._totals, clock)
         self._lines = tcp.Lines(self._demux.line, self._demux.lost, self._totals)
-        self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
+        self._viewers: dict[Track, tuple[Publication, Viewers, Listener]] = {}
         self._endings: dict[str, Callable[[], None]] = {}
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
@@ -452,8 +452,14 @@ class PeerServer:
             stream.layers(track.kind), self._fanout, self._totals,
             later=self._loop.call_later, ask=stream.request_keyframe,
         )  # fmt: skip
-        self._viewers[track] = (stream, viewers)
-        stream.listen(track.kind, viewers.packets)
+
+        def heard(packets: Sequence[Packet]) -> None:
+            if stream.tracks.get("audio") is track:  # not what another sound has under its own numbers
+                viewers.packets(packets)
+
+        listener = viewers.packets if track.kind == "video" else heard
+        self._viewers[track] = (stream, viewers, listener)
+        stream.listen(track.kind, listener)
         return viewers
 
     async def _remove(self, session: Session) -> None:
@@ -478,9 +484,9 @@ class PeerServer:
 
     def _sweep(self) -> None:
         """Forget tracks that nobody views any more."""
-        for track, (stream, viewers) in list(self._viewers.items()):
+        for track, (stream, viewers, listener) in list(self._viewers.items()):
             if not viewers:
-                stream.unlisten(track.kind, viewers.packets)
+                stream.unlisten(track.kind, listener)
                 del self._viewers[track]
 
     # what a viewer's tile wants ----------------------------------------------------------------------

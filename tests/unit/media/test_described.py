@@ -93,7 +93,7 @@ def test_sound_that_a_whole_description_does_not_name_is_gone_and_else_it_stays(
     assert (camera.sound, camera.told) == ("pcma", 3)
 
 
-def test_another_sound_is_another_track_and_who_listened_to_the_first_hears_nothing_of_it() -> None:
+def test_another_sound_is_another_track_and_nothing_of_the_first_comes_under_it() -> None:
     camera = Camera()
     camera.describe("h264", "pcma")
     first = camera.stream.tracks["audio"]
@@ -104,8 +104,9 @@ def test_another_sound_is_another_track_and_who_listened_to_the_first_hears_noth
     camera.describe("h264", "aac")
     assert camera.stream.tracks["audio"] is not first
     camera.stream.publish_converted(sound("pcma"))  # a converter's last words
-    camera.stream.publish_converted(AccessUnit("audio", "opus", b"x", 0, True, 0))
     assert len(heard) == 1
+    camera.stream.publish_converted(AccessUnit("audio", "opus", b"x", 0, True, 0))
+    assert len(heard) == 2
     assert camera.told == 2
 
 
