@@ -106,8 +106,11 @@ class Upper:
 
     async def _register(self, expires_s: int) -> bool:
         config = self.config
+        family = socket.AF_INET6 if ":" in self._node.config.host else socket.AF_INET  # of the port that we speak by
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(config.host, config.port, type=socket.SOCK_DGRAM)
+            found = await asyncio.get_running_loop().getaddrinfo(
+                config.host, config.port, family=family, type=socket.SOCK_DGRAM
+            )
         except (OSError, UnicodeError):  # UnicodeError: a label over 63 characters
             self._say("offline", "gb28181.no_such_host")
             return False
