@@ -50,10 +50,12 @@ async def test_a_leg_that_was_closed_opens_again_for_the_next_viewer(tmp_path: P
 
 
 async def test_a_relay_of_a_site_that_cannot_begin_says_why_and_nobody_waits_for_it(tmp_path: Path) -> None:
-    with contextlib.closing(Ports.open("127.0.0.1", free_udp_port(), over_tcp=True)) as taken:
-        with pytest.raises(Unavailable, match=r"media port .* another program has it"):
-            async with asyncio.timeout(PATIENCE / 2), site(tmp_path, media_port=taken.number):
-                pass
+    with (
+        contextlib.closing(Ports.open("127.0.0.1", free_udp_port(), over_tcp=True)) as taken,
+        pytest.raises(Unavailable, match=r"media port .* another program has it"),
+    ):
+        async with asyncio.timeout(PATIENCE / 2), site(tmp_path, media_port=taken.number):
+            pass
 
 
 async def test_there_are_no_chains_and_no_loops(tmp_path: Path) -> None:
