@@ -103,6 +103,7 @@ def demo_device(
     film: Annotated[
         str, typer.Option("--film", help="small (cheap stripes), scene (PTZ can be seen), or a file of the demo town.")
     ] = "scene",
+    sound: Annotated[str, typer.Option("--sound", help="g711a, aac or none, beside the picture.")] = "g711a",
     quirks: Annotated[
         str, typer.Option("--quirks", help="Misbehaviours, parted by commas; `list` names them all and ends.")
     ] = "",
@@ -122,7 +123,7 @@ def demo_device(
         options = command.options_from(
             server=server, server_id=server_id, domain=domain, password_file=password_file, channels=channels,
             first=first, devices=devices, transport=transport, edition=edition, heartbeat_s=heartbeat,
-            expires_s=expires, local_host=local_host, late_s=late, quirks=quirks,
+            expires_s=expires, local_host=local_host, late_s=late, quirks=quirks, sound=sound,
         )  # fmt: skip
         asyncio.run(command.run(options, devices, film, seconds, lambda line: print(line, flush=True)))
     except HubError as error:

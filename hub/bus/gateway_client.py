@@ -4,18 +4,9 @@ from typing import Final
 
 import httpx
 
-from hub.bus.gateway_wire import (
-    CascadeMedia,
-    Command,
-    CommandIn,
-    CommandOut,
-    ControlIn,
-    DeviceStates,
-    GatewayConfig,
-    RecordsIn,
-    RecordsOut,
-    Trace,
-)
+from hub.bus.call_wire import ControlIn
+from hub.bus.command_wire import Command, CommandIn, CommandOut, RecordsIn, RecordsOut
+from hub.bus.gateway_wire import CascadeMedia, DeviceStates, GatewayConfig, Trace
 from hub.bus.internal_client import InternalClient
 from hub.domain.ids import GbId
 

@@ -22,6 +22,26 @@ CLASSES: Final[dict[int, type[HubError]]] = {
 M = TypeVar("M", bound=BaseModel)
 
 
+def http_client(
+    token: str,
+    *,
+    timeout_s: float,
+    pool_s: float = 1.0,
+    most: int,
+    kept: int = 0,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """At most ``most`` connections, ``kept`` of them for the next request; ``pool_s`` is how long to wait for one."""
+    return httpx.AsyncClient(
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=httpx.Timeout(timeout_s, connect=1.0, pool=pool_s),
+        limits=httpx.Limits(max_connections=most, max_keepalive_connections=kept),
+        trust_env=False,  # a proxy of the environment must not see camera addresses
+        follow_redirects=False,
+        transport=transport,
+    )
+
+
 class InternalClient:
     """``base`` of each call is the other's ``NodeInfo.url``; ``noun`` its role, as error ids name it.
 
@@ -31,14 +51,7 @@ class InternalClient:
 
     def __init__(self, token: str, noun: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.noun = noun
-        self._http = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(5.0, connect=1.0),
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
-            trust_env=False,  # a proxy of the environment must not see camera addresses
-            follow_redirects=False,
-            transport=transport,
-        )
+        self._http = http_client(token, timeout_s=5.0, pool_s=5.0, most=64, kept=16, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,7 +98,7 @@ class InternalClient:
             return bytes(answer)
         raise self.error(response.status_code, bytes(answer))
 
-    def silent(self, error: httpx.HTTPError) -> Unavailable:
+    def silent(self, error: Exception) -> Unavailable:
         """It does not answer."""
         return Unavailable(f"{self.noun}.none", f"the {self.noun} does not answer: {type(error).__name__}")
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from hub.bus.internal_client import MAX_ANSWER_BYTES, InternalClient
+from hub.bus.internal_client import MAX_ANSWER_BYTES, InternalClient, http_client
 from hub.bus.relay_wire import (
     SESSION_HEADER,
     AnswerOut,
@@ -42,14 +42,8 @@ class Relays(InternalClient):
 
     def __init__(self, token: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(token, "relay", transport=transport)
-        self._streaming = httpx.AsyncClient(  # apart, so that streams without end leave room for calls
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(20.0, connect=1.0, pool=1.0),
-            limits=httpx.Limits(max_connections=MAX_STREAMING, max_keepalive_connections=0),
-            trust_env=False,
-            follow_redirects=False,
-            transport=transport,
-        )
+        # apart, so that streams without end leave room for calls
+        self._streaming = http_client(token, timeout_s=20.0, most=MAX_STREAMING, transport=transport)
 
     async def close(self) -> None:
         """Close the connections."""

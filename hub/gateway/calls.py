@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from starlette.responses import Response as HttpResponse
 
-from hub.bus.gateway_wire import CallEvent, CallIn, CallOut, ControlIn
+from hub.bus.call_wire import CallEvent, CallIn, CallOut, ControlIn
 from hub.domain.errors import Conflict, HubError, Invalid, NotFound, TooMany, Unavailable
 from hub.gateway.devices import Devices
 from hub.gateway.identity import Identity

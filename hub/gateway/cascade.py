@@ -15,7 +15,8 @@ from typing import Any, Final
 import structlog
 from starlette.responses import Response as HttpResponse
 
-from hub.bus.gateway_wire import CallIn, CascadeMedia, SharedChannel, UpperConfig, UpperState
+from hub.bus.call_wire import CallIn
+from hub.bus.gateway_wire import CascadeMedia, SharedChannel, UpperConfig, UpperState
 from hub.domain.clock import Clock
 from hub.gateway.brakes import Complaints
 from hub.gateway.calls import Calls

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from hub.bus.gateway_wire import RecordsIn, SharedChannel
+from hub.bus.command_wire import RecordsIn
+from hub.bus.gateway_wire import SharedChannel
 from hub.domain.errors import HubError
 from hub.gateway.cascade_talks import CascadeTalks
 from hub.gateway.devices import Devices

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from hub.bus.gateway_wire import CascadeEnd, CascadeInvite, CascadeMedia, ControlIn, MediaMode
+from hub.bus.call_wire import ControlIn, MediaMode
+from hub.bus.gateway_wire import CascadeEnd, CascadeInvite, CascadeMedia
 from hub.bus.relay_lines import RelayLines
 from hub.bus.relay_wire import PsOutIn, PsOutState
 from hub.domain.clock import Clock

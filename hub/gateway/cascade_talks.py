@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from starlette.responses import Response as HttpResponse
 
-from hub.bus.gateway_wire import CallIn, CallOut, CascadeEnd, CascadeTalk
+from hub.bus.call_wire import CallIn, CallOut
+from hub.bus.gateway_wire import CascadeEnd, CascadeTalk
 from hub.domain.clock import Clock
 from hub.domain.errors import NotFound, TooMany, Unavailable
 from hub.gateway.calls import stream_of

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from hub.bus import gateway_wire as wire
+from hub.bus import command_wire as wire
 from hub.domain.errors import Invalid
 from hub.gateway.questions import Questions
 from signaling.gb28181 import messages as m

@@ -9,17 +9,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.bus.gateway_wire import (
-    CallIn,
-    CascadeMedia,
-    CommandIn,
-    ControlIn,
-    DeviceStates,
-    GatewayConfig,
-    RecordsIn,
-    TalkIn,
-    Trace,
-)
+from hub.bus.call_wire import CallIn, ControlIn, TalkIn
+from hub.bus.command_wire import CommandIn, RecordsIn
+from hub.bus.gateway_wire import CascadeMedia, DeviceStates, GatewayConfig, Trace
 from hub.bus.internal_http import read, reply
 from hub.domain.errors import Invalid
 from hub.domain.ids import GbId
@@ -28,6 +20,7 @@ from hub.gateway.cascade import Cascade
 from hub.gateway.catalogs import Catalogs
 from hub.gateway.commands import perform
 from hub.gateway.devices import Devices
+from hub.gateway.hands import Hands
 from hub.gateway.questions import Questions
 from hub.gateway.talks import Talks
 from hub.gateway.traces import Traces
@@ -49,6 +42,7 @@ class Routes:
         talks: Talks,
         cascade: Cascade,
         traces: Traces,
+        hands: Hands,
         registry: CollectorRegistry,
         configure: Callable[[GatewayConfig], None],
     ) -> None:
@@ -59,6 +53,7 @@ class Routes:
         self._talks = talks
         self._cascade = cascade
         self._traces = traces
+        self._hands = hands
         self._registry = registry
         self._configure = configure
 
@@ -92,7 +87,10 @@ class Routes:
 
     async def command(self, request: Request) -> Response:
         device, body = _device(request), await read(request, CommandIn)
-        return reply(await perform(self._questions, device, body.command, self._devices.edition(device)))
+        self._hands.gives(device, body.command)
+        out = await perform(self._questions, device, body.command, self._devices.edition(device))
+        self._hands.gave(device, body.command)
+        return reply(out)
 
     async def catalog(self, request: Request) -> Response:
         device = _device(request)

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from hub.bus.gateway_wire import CallEvent
+from hub.bus.call_wire import CallEvent
 from hub.bus.streaming import Streamed
 
 ALIVE_S: Final = 5.0

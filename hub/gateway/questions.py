@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeVar
 
-from hub.bus.gateway_wire import RecordItem, RecordsIn, RecordsOut
+from hub.bus.command_wire import RecordItem, RecordsIn, RecordsOut
 from hub.domain.errors import NotFound, TooMany, Unavailable
 from hub.gateway.devices import Devices
 from hub.gateway.identity import Identity

@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 from starlette.responses import Response as HttpResponse
 
-from hub.bus.gateway_wire import MediaMode, TalkIn, TalkOut
+from hub.bus.call_wire import MediaMode, TalkIn, TalkOut
 from hub.domain.errors import Conflict, HubError, TooMany, Unavailable
 from hub.gateway.calls import follow
 from hub.gateway.devices import Devices

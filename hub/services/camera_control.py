@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hub.bus.gateway_wire import Command, CommandOut, RecordsIn, RecordsOut
+from hub.bus.command_wire import Command, CommandOut, RecordsIn, RecordsOut
 from hub.domain.errors import Conflict, Invalid
 from hub.domain.events import CameraControlled
 from hub.domain.ids import CameraId, GbId, UserId
@@ -48,7 +48,7 @@ class CameraControl:
     async def command(self, actor: Actor, camera: CameraId, given: dict[str, Any]) -> CommandOut:
         """Give one command. Raises NotFound, Forbidden, Conflict (``camera.not_gb28181``), Unavailable.
 
-        ``given`` is a command of ``gateway_wire`` without its channel, checked already.
+        ``given`` is a command of ``command_wire`` without its channel, checked already.
         """
         kind = str(given["type"])
         require(actor, Right.CAMERA_MANAGE if kind in MANAGED else Right.CAMERA_CONTROL)

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hub.bus.gateway_wire import ControlIn
+from hub.bus.call_wire import ControlIn
 from hub.bus.relay_wire import NodeInfo
 from hub.bus.relays import TransportStream
 from hub.domain.errors import Conflict, Invalid, NotFound

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hub.bus.gateway_wire import Snapshot
+from hub.bus.command_wire import Snapshot
 from hub.domain.errors import Conflict, NotFound
 from hub.domain.events import CameraControlled
 from hub.domain.ids import CameraId

@@ -325,14 +325,16 @@ class Sound:
         self.dropped = 0
         self._parts: list[bytes] = []
         self._size = 0
-        self._pts: int | None = None
+        self._told: list[tuple[int, int]] = []  # PTS, and from which byte on: what began before has its own
         self._next = 0
 
     def begin(self, pts: int | None) -> list[MediaUnit]:
-        """A PES packet begins."""
+        """A PES packet begins; PTS is that of the first frame that begins in it (ISO/IEC 13818-1 2.4.3.7)."""
         out = self.end()
         if pts is not None:
-            self._next = unwrap(pts, self._next or None, 33)
+            if self._told and self._told[-1][1] == self._size:
+                self._told.pop()
+            self._told.append((unwrap(pts, self._next or None, 33), self._size))
         return out
 
     def add(self, piece: bytes) -> None:
@@ -350,6 +352,7 @@ class Sound:
         data, self._parts, self._size = b"".join(self._parts), [], 0
         if self.codec == "aac":
             return self._frames(data)
+        self._time(0)
         unit = MediaUnit(self.codec, self._next, True, data=data)
         self._next += len(data) * 90_000 // 8_000
         return [unit]
@@ -358,6 +361,12 @@ class Sound:
         """What is in work is void."""
         self.dropped += bool(self._parts)
         self._parts, self._size = [], 0
+        self._told = [(pts, 0) for pts, _ in self._told[-1:]]
+
+    def _time(self, at: int) -> None:
+        """The first that begins in a packet has the packet's time."""
+        while self._told and at >= self._told[0][1]:
+            self._next, _ = self._told.pop(0)
 
     def _frames(self, data: bytes) -> list[MediaUnit]:
         """ADTS frames (ISO/IEC 14496-3 1.A.2.2); the beginning of one that goes on is kept."""
@@ -371,11 +380,13 @@ class Sound:
                 continue
             if at + size > len(data):
                 break
+            self._time(at)
             out.append(MediaUnit("aac", self._next, True, data=data[at : at + size]))
-            self._next += 1_024 * 90_000 // _AAC_RATES[rate]
+            self._next += 1_024 * ((data[at + 6] & 3) + 1) * 90_000 // _AAC_RATES[rate]
             at += size
         if 0 <= at < len(data):
             self._parts, self._size = [data[at:]], len(data) - at
+        self._told = [(pts, max(begin - (len(data) - self._size), 0)) for pts, begin in self._told]
         return out
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from signaling.sip.address import NameAddr, SipError, parse_name_addr, parse_uri
-from signaling.sip.message import Headers, Request, Response
+from signaling.sip.headers import Headers
+from signaling.sip.message import Request, Response
 
 VERSION: Final = 1
 MAX_ROUTES: Final = 16

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 import uvloop
 
-from hub.bus.gateway_wire import MediaMode
+from hub.bus.call_wire import MediaMode
 from hub.domain.clock import system_clock
 from hub.media.peer.ports import Ports
 from hub.media.rtp.unit import AccessUnit

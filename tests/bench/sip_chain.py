@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from hub.bus import registry
+from hub.bus.call_wire import MediaMode
 from hub.bus.gateway_calls import GatewayCalls
-from hub.bus.gateway_wire import MediaMode
 from hub.bus.relay_wire import StreamConfig
 from hub.domain.clock import system_clock
 from hub.media.node.gb import GbMedia

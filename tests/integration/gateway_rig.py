@@ -11,20 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hub.bus import internal_http, registry
-from hub.bus.gateway_wire import (
-    CascadeMedia,
-    CommandIn,
-    CommandOut,
-    DeviceState,
-    DeviceStates,
-    GatewayConfig,
-    RecordItem,
-    RecordsIn,
-    RecordsOut,
-    Trace,
-    TraceEntry,
-    UpperState,
-)
+from hub.bus.command_wire import CommandIn, CommandOut, RecordItem, RecordsIn, RecordsOut
+from hub.bus.gateway_wire import CascadeMedia, DeviceState, DeviceStates, GatewayConfig, Trace, TraceEntry, UpperState
 from hub.bus.relay_wire import REPORTS_STREAM, NodeInfo
 from hub.bus.streams import publish
 from tests.integration.redis_rig import RedisRig

@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from hub.bus import internal_http
+from hub.bus.call_wire import CallIn, CallOut, TalkIn, TalkOut
 from hub.bus.gateway_calls import GatewayCalls
-from hub.bus.gateway_wire import CallIn, CallOut, TalkIn, TalkOut
 from hub.domain.clock import system_clock
 from hub.domain.errors import HubError, Unavailable
 from hub.domain.gb_url import parse_gb_url

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hub.bus.command_wire import Move
 from hub.bus.gateway_wire import (
     AlarmReport,
     CascadeInvite,
@@ -13,7 +14,6 @@ from hub.bus.gateway_wire import (
     DeviceInfoReport,
     DeviceReport,
     DeviceState,
-    Move,
     PositionReport,
 )
 from tests.integration.gateway_rig import ScriptedGateway, scripted_gateway

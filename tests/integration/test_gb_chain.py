@@ -1,6 +1,7 @@
 """GB/T 28181 end to end: SIP, PS and WebRTC between a simulated device, the whole hub, and a viewer who decodes."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,8 @@ from hub.demo.gb_device.options import Quirk
 from hub.demo.gb_device.talk import TalkMode
 from tests.integration.gb_chain import SDP, Chain, gb_chain, impatient, views
 from tests.integration.live_rig import until
-from tests.integration.test_whep import accept, offer_of
+from tests.integration.test_codecs import heard
+from tests.integration.test_whep import accept, first_track, offer_of
 
 
 @pytest.fixture
@@ -46,6 +48,30 @@ async def test_a_viewer_decodes_a_camera_of_a_device_in_every_transport(
         await device.until(lambda device: not device.streams)
     await chain.until_state(camera, lambda state: state["state"] == "idle")
     assert (await chain.call("GET", f"/devices/{device.id}"))["calls"] == 0
+
+
+async def test_aac_of_a_device_is_heard_as_opus_at_its_pitch(chain: Chain) -> None:
+    device = await chain.device(sound="aac")
+    camera = await chain.camera(device)
+    pc = RTCPeerConnection()
+    coming = first_track(pc, "audio")
+    pc.addTransceiver("audio", direction="recvonly")
+    try:
+        async with chain.watching(f"cameras/{camera}") as eyes:
+            await eyes.more(3)
+            await chain.until_state(camera, lambda state: state["codec"] == "h264+aac")
+            answer = await chain.hub.call(
+                "commander", "POST", f"/whep/cameras/{camera}", 201, content=await offer_of(pc), headers=SDP
+            )
+            assert "opus/48000" in answer.text
+            await accept(pc, answer.text)
+            async with asyncio.timeout(20):
+                tone, times = await heard(await coming)
+            assert abs(tone - 440) < 15
+            assert {b - a for a, b in itertools.pairwise(times)} == {960}
+            assert (await chain.state(camera))["transcoded"] is False  # the picture passes
+    finally:
+        await pc.close()
 
 
 async def test_udp_that_stays_silent_is_changed_for_tcp_by_itself(chain: Chain) -> None:
@@ -118,6 +144,20 @@ async def played(chain: Chain, device: GbDevice, *, seconds: int, ago: int = 3_6
     body = {"start_s": begin, "end_s": begin + seconds} | given
     made = await chain.call("POST", f"/cameras/{camera}/playbacks", 201, who="commander", json=body)
     return str(made["id"])
+
+
+async def test_a_recording_that_ends_without_a_word_ends_quietly_and_the_call_with_it(chain: Chain) -> None:
+    """Some devices send no MediaStatus: the last picture stays, and nobody calls again for what is over."""
+    device = await chain.device(quirks=frozenset({Quirk.NO_MEDIA_STATUS}))
+    playback = await played(chain, device, seconds=3)
+    async with chain.watching(f"playbacks/{playback}") as eyes:
+        await eyes.until(lambda eyes: eyes.frames >= 60)
+        await until(lambda: device.counters["files_ended"] == 1)
+        await asyncio.sleep(4)  # longer than a relay waits for packets, and before it would ask again
+        assert (device.counters["files_sent"], device.counters["calls"]) == (0, 1)
+    async with asyncio.timeout(10):
+        await device.until(lambda device: not device.streams)
+    assert device.counters["calls"] == 1
 
 
 @pytest.mark.parametrize("quirk", ["records-need-type", "foreign-media-status"])

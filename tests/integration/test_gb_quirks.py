@@ -34,7 +34,7 @@ DARK = {
     "no-key-frame": "gb28181.ps_no_keyframe",
     "svac": "gb28181.svac",
 }
-OTHERS = {  # each has a test of its own
+OTHERS = {  # each has a test of its own: here, or with the recordings in test_gb_chain
     "no-keepalive", "catalog-never", "shared-channels", "records-need-type", "foreign-media-status", "no-media-status",
 }  # fmt: skip
 

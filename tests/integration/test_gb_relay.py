@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 
-from hub.bus.gateway_wire import TalkOut
+from hub.bus.call_wire import TalkOut
 from hub.bus.relay_wire import PsOutState, TalkConfig
 from hub.domain.clock import system_clock
 from hub.domain.errors import Conflict, HubError, Invalid, NotFound

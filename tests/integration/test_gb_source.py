@@ -185,6 +185,35 @@ async def test_a_recording_that_ends_is_no_failure() -> None:
     assert (rig.gateway.invites[0].purpose, rig.gateway.invites[0].start_s) == ("playback", start)
 
 
+@pytest.mark.parametrize(("end", "reason", "told"), [(None, "", "silence"), ("ended", "gb28181.bye", "bye")])
+async def test_a_recording_that_ends_without_media_status_is_no_failure_either(
+    end: str | None, reason: str, told: str
+) -> None:
+    """QUIRKS 6: nobody asks for it again, from its beginning, for ever."""
+    async with gb_rig(Manner(pictures=20, end=end, reason=reason)) as rig:
+        start = 1_700_000_000
+        url = f"gb28181://{DEVICE}/{CHANNEL}?start={start}&end={start + 60}"
+        async with rig.source(url, read_s=0.4) as source:
+            assert await collected(source, 30)
+            reading = asyncio.create_task(forever(source))
+            async with asyncio.timeout(10):
+                while source.facts.get("end") != told:  # noqa: ASYNC110 - the facts are asked, they do not tell
+                    await asyncio.sleep(0.02)
+            assert not (await asyncio.wait([reading], timeout=1.0))[0]
+            reading.cancel()
+            assert rig.gateway.open == 1
+
+
+@pytest.mark.parametrize(("end", "reason"), [(None, ""), ("ended", "gb28181.bye")])
+async def test_a_recording_that_never_began_says_why(end: str | None, reason: str) -> None:
+    async with gb_rig(Manner(pictures=20, keyframes=False, end=end, reason=reason)) as rig:
+        url = f"gb28181://{DEVICE}/{CHANNEL}?start=1700000000&end=1700000060"
+        async with rig.source(url, read_s=0.4) as source:
+            with pytest.raises(SourceError) as caught:
+                await forever(source)
+    assert caught.value.id == (reason or "source.lost")
+
+
 async def test_ports_are_given_back() -> None:
     async with gb_rig() as rig:
         rig.ports._first, rig.ports._last, rig.ports._next = 31_990, 31_991, 31_990

@@ -15,7 +15,7 @@ import pytest
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from hub.bus import internal_http, registry
-from hub.bus.gateway_wire import TalkOut
+from hub.bus.call_wire import TalkOut
 from hub.bus.relay_wire import OfferIn
 from hub.bus.relays import Relays
 from hub.services import accounts

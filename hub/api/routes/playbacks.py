@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from hub.api import schemas_gb as schemas
 from hub.api.deps import Requires, part, signed_in
-from hub.bus.gateway_wire import ControlIn
+from hub.bus.call_wire import ControlIn
 from hub.bus.streaming import Streamed
 from hub.domain.ids import CameraId, StreamId
 from hub.domain.roles import Right

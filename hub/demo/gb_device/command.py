@@ -9,7 +9,7 @@ from typing import Final, get_args
 from hub.demo.gb_device.device import GbDevice
 from hub.demo.gb_device.film import Film
 from hub.demo.gb_device.fleet import MAX_DEVICES, run_fleet, summary
-from hub.demo.gb_device.options import HELP, DeviceOptions, parse_quirks
+from hub.demo.gb_device.options import HELP, DeviceOptions, SoundKind, parse_quirks
 from hub.demo.gb_device.views import file_film, scene_film, small_film
 from hub.domain.errors import Invalid
 from signaling.gb28181.edition import Edition
@@ -42,6 +42,7 @@ def options_from(
     local_host: str,
     late_s: float,
     quirks: str,
+    sound: str = "g711a",
 ) -> DeviceOptions:
     """Options of the first device. Raises Invalid naming what is wrong."""
     host, colon, port = server.rpartition(":")
@@ -53,6 +54,8 @@ def options_from(
         raise Invalid("demo.transport", "--transport is udp or tcp")
     if edition not in get_args(Edition):
         raise Invalid("demo.edition", "--edition is 2011, 2016 or 2022")
+    if sound not in get_args(SoundKind):
+        raise Invalid("demo.sound", "--sound is g711a, aac or none")
     if first + devices - 1 > MAX_DEVICES:
         raise Invalid("demo.device", f"device numbers end at {MAX_DEVICES}")
     password = ""
@@ -66,6 +69,7 @@ def options_from(
         transport="tcp" if transport == "tcp" else "udp", channels=channels, number=first,
         edition="2011" if edition == "2011" else "2016" if edition == "2016" else "2022",
         heartbeat_s=heartbeat_s, expires_s=expires_s, local_host=local_host, late_s=late_s, quirks=parse_quirks(quirks),
+        sound="aac" if sound == "aac" else "none" if sound == "none" else "g711a",
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ FPS: Final = 25
 COLUMNS, ROWS = 5, 3
 ZOOMED: Final = 1.5  # from here on a crop is shown
 SOUND_BYTES: Final = 8_000 // FPS  # G.711A that belongs to one picture
+AAC_SAMPLES: Final = 1_024  # of one frame
 MAX_FILE: Final = 64 * 1024 * 1024
 
 
@@ -98,6 +99,21 @@ def _alaw(sample: int) -> int:
     exponent = max(size.bit_length() - 5, 0)
     code = (exponent << 4) | ((size >> max(exponent, 1)) & 0x0F)
     return (code | sign) ^ 0x55
+
+
+@dataclass(frozen=True)
+class AacLoop:
+    """Sound as AAC: frames with their ADTS headers, over and over."""
+
+    frames: tuple[bytes, ...]
+    rate: int
+
+
+def aac_at(index: int, loop: AacLoop) -> tuple[int, bytes]:
+    """The frames that begin while a picture is shown, together, and the time of the first in 90 kHz."""
+    first, after = (-(-at * loop.rate // (FPS * AAC_SAMPLES)) for at in (index, index + 1))
+    data = b"".join(loop.frames[at % len(loop.frames)] for at in range(first, after))
+    return first * AAC_SAMPLES * 90_000 // loop.rate, data
 
 
 def sound_at(index: int, sound: bytes) -> bytes:

@@ -11,7 +11,7 @@ from hub.demo.gb_device.device import GbDevice
 from hub.demo.gb_device.film import Film, tone
 from hub.demo.gb_device.options import DeviceOptions, Quirk
 from hub.domain.errors import Unavailable
-from signaling.sip.message import COMPACT
+from signaling.sip.headers import COMPACT
 from signaling.transport.sip import Flow, NodeConfig, ServerTransaction, SipNode, StackConfig
 
 MAX_DEVICES: Final = 999

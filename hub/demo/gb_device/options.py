@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from hub.domain.errors import Invalid
 from signaling.gb28181.edition import Edition
 from signaling.gb28181.ids import make_id
+
+SoundKind: TypeAlias = Literal["g711a", "aac", "none"]
 
 
 class Quirk(StrEnum):
@@ -148,7 +150,7 @@ class DeviceOptions:
     page: int = 4  # items in a page of a catalog or a list of recordings
     edition: Edition = "2022"
     charset: Literal["gb18030", "utf-8"] = "gb18030"
-    sound: bool = True
+    sound: SoundKind = "g711a"
     late_s: float = 120.0
     recorded_hours: int = 24
     quirks: frozenset[Quirk] = frozenset()

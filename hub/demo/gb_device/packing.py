@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from hub.demo.film import payloads, split_nals
+from hub.demo.gb_device.film import AacLoop, aac_at
 from hub.demo.gb_device.options import DeviceOptions, Quirk
 from hub.demo.gb_device.player import Cue
 from hub.media.rtp.unit import AccessUnit
 from hub.media.taps.mpegts import Muxer as TsMuxer
-from signaling.gb28181.ps_mux import Oddities, PsMuxer, RtpSender
+from signaling.gb28181.ps_mux import Oddities, PsMuxer, RtpSender, SoundCodec
 
 TS_PAYLOAD: Final = 7 * 188
 LOST: Final = 0.01
@@ -22,9 +23,9 @@ def payload_type_of(options: DeviceOptions) -> int:
 
 
 class Packer:
-    """One stream's packets. ``ssrc`` is what the device really sends."""
+    """One stream's packets. ``ssrc`` is what the device really sends; ``aac`` its sound where that is AAC."""
 
-    def __init__(self, options: DeviceOptions, ssrc: int, *, seed: int = 0) -> None:
+    def __init__(self, options: DeviceOptions, ssrc: int, *, aac: AacLoop | None = None, seed: int = 0) -> None:
         has = options.has
         odd = Oddities(
             map_after=10 if has(Quirk.LATE_MAP) else 0, no_map=has(Quirk.NO_MAP), bad_map=has(Quirk.BAD_MAP),
@@ -33,10 +34,10 @@ class Packer:
         )  # fmt: skip
         self._options = options
         beside = has(Quirk.SIDE_SOUND) or has(Quirk.BARE_H264) or has(Quirk.TRANSPORT_STREAM)
-        self._sound_inside = options.sound and not beside
-        self._muxer = PsMuxer(
-            "svac" if has(Quirk.SVAC) else "h264", sound="pcma" if self._sound_inside else None, oddities=odd
-        )
+        self._sound_inside = options.sound != "none" and not beside
+        self._aac = aac
+        sound: SoundCodec | None = ("aac" if aac is not None else "pcma") if self._sound_inside else None
+        self._muxer = PsMuxer("svac" if has(Quirk.SVAC) else "h264", sound=sound, oddities=odd)
         self._transport = TsMuxer() if has(Quirk.TRANSPORT_STREAM) else None
         self.ssrc = 0 if has(Quirk.ZERO_SSRC) else ssrc ^ 1 if has(Quirk.OTHER_SSRC) else ssrc
         self._rtp = RtpSender(self.ssrc, payload_type_of(options))
@@ -44,7 +45,7 @@ class Packer:
         self._dice = random.Random(seed)  # noqa: S311 - which packets are lost is no secret
 
     def packets(self, cue: Cue, sound: bytes) -> list[bytes]:
-        """RTP packets of one picture and the sound that belongs to it."""
+        """RTP packets of one picture and the sound that belongs to it: this piece of G.711A, or AAC."""
         options, pts = self._options, cue.pts
         if options.has(Quirk.NO_KEY_FRAME) and cue.shot.key:
             return []
@@ -58,8 +59,9 @@ class Packer:
             made = self._rtp.packets(self._transport.write(unit), pts, limit=TS_PAYLOAD)
         else:
             made = self._rtp.packets(self._muxer.picture(cue.shot.data, pts, key=cue.shot.key), pts)
-            if self._sound_inside and sound:
-                made += self._rtp.packets(self._muxer.sound(sound, pts), pts, marker=False)
+            at, inside = (pts, sound) if self._aac is None else aac_at(cue.index, self._aac)
+            if self._sound_inside and inside:
+                made += self._rtp.packets(self._muxer.sound(inside, at), pts, marker=False)
         if self._side is not None and sound:
             made.append(self._side.packet(sound, cue.index * len(sound)))
         return list(self._spoiled(made))

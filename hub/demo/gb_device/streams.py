@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hub.demo.gb_device.camera import Channel
-from hub.demo.gb_device.film import Film, sound_at
+from hub.demo.gb_device.film import AacLoop, Film, sound_at
 from hub.demo.gb_device.library import BYTES_A_SECOND, Library
 from hub.demo.gb_device.options import DeviceOptions, Quirk
 from hub.demo.gb_device.outlets import Outlet, TcpOutlet, UdpOutlet
@@ -38,7 +38,7 @@ class Stream:
         self.finished = asyncio.Event()
         self._options, self._film, self._sound, self._now = options, film, sound, now
         self._ssrc = offer.ssrc or OWN_SSRC + secrets.randbelow(OWN_SSRC)
-        self._packer = Packer(options, self._ssrc)
+        self._packer = Packer(options, self._ssrc, aac=_aac() if options.sound == "aac" else None)
         self._turn = asyncio.Event()
         self._length: float | None = None
         if offer.purpose in ("playback", "download"):
@@ -136,3 +136,9 @@ class Stream:
     def close(self) -> None:
         """Give the ports back."""
         self.outlet.close()
+
+
+def _aac() -> AacLoop:
+    from hub.demo.gb_device.views import aac_tone  # codecs: a device with other sound needs none
+
+    return aac_tone()

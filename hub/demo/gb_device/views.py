@@ -1,19 +1,22 @@
-"""Films of simulated cameras, made: encoded once from the demo's scenes, or from what a file holds."""
+"""Films of simulated cameras, made: encoded once from the demo's scenes, or from what a file holds; and AAC."""
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import av
 import cv2
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.video.codeccontext import VideoCodecContext
 
 from hub.demo import scenes
 from hub.demo.cameras_list import CAMERAS
-from hub.demo.gb_device.film import COLUMNS, FPS, ROWS, Film, Shot
+from hub.demo.gb_device.film import AAC_SAMPLES, COLUMNS, FPS, ROWS, AacLoop, Film, Shot
 from hub.demo.scene_parts import Picture
+from hub.media.sources.aac import AacFormat
 
 GOP: Final = 25
 _X264: Final = {
@@ -76,3 +79,20 @@ def encoded(frames: Iterable[Picture], size: tuple[int, int]) -> tuple[Shot, ...
         shots += [Shot(bytes(packet), packet.is_keyframe) for packet in codec.encode(frame)]
     shots += [Shot(bytes(packet), packet.is_keyframe) for packet in codec.encode(None)]
     return tuple(shots)
+
+
+@cache
+def aac_tone(hertz: int = 440, rate: int = 16_000, seconds: int = 4) -> AacLoop:
+    """A tone as AAC-LC in one channel; costs a few milliseconds."""
+    codec = av.CodecContext.create("aac", "w")
+    assert isinstance(codec, AudioCodecContext)
+    codec.sample_rate, codec.layout, codec.format, codec.bit_rate = rate, "mono", "fltp", 48_000
+    frames = []
+    for number in range(seconds * rate // AAC_SAMPLES + 1):
+        at = np.arange(AAC_SAMPLES) + number * AAC_SAMPLES
+        wave = (0.2 * np.sin(2 * np.pi * hertz * at / rate)).astype(np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = rate, number * AAC_SAMPLES
+        frames += [bytes(packet) for packet in codec.encode(frame)]
+    header = AacFormat(2, rate, 1)
+    return AacLoop(tuple(header.adts(frame) for frame in frames), rate)

@@ -9,8 +9,8 @@ from typing import Final
 
 import structlog
 
+from hub.bus.call_wire import TalkIn, TalkOut
 from hub.bus.gateway_calls import OpenCall
-from hub.bus.gateway_wire import TalkIn, TalkOut
 from hub.bus.relay_wire import PsOutIn, PsOutState, TalkConfig
 from hub.domain.errors import Conflict, TooMany
 from hub.media.node.gb import GbMedia

@@ -32,6 +32,7 @@ from signaling.whip import Track as AnswerTrack
 TICK_S: Final = 0.05
 CALM_TICK_S: Final = 0.25  # while nobody publishes, probes or shakes hands: waking up costs more than looking
 GOODBYE_S: Final = 2.0
+SHAKE: Final = 3  # as long as for a path: by the standard's timer a lost flight comes again after 1, 3, 7 and 15 s
 
 log = structlog.get_logger(__name__)
 
@@ -398,7 +399,7 @@ class PeerServer:
 
     async def _live_and_die(self, session: Session) -> None:
         try:
-            await session.run(self._handshake_s, self._on_live)
+            await session.run(self._handshake_s, self._on_live, shake_s=SHAKE * self._handshake_s)
         finally:
             try:
                 await self._remove(session)

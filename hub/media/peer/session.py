@@ -167,10 +167,12 @@ class Session:
             self.reason = reason
             self.finished.set()
 
-    async def run(self, handshake_s: float, on_live: Callable[["Session"], None]) -> None:
-        """Wait for a path, shake hands, stay until the end. Never raises but for cancellation."""
+    async def run(
+        self, handshake_s: float, on_live: Callable[["Session"], None], *, shake_s: float | None = None
+    ) -> None:
+        """Wait for a path, shake hands (``shake_s`` at most), stay until the end. Raises nothing but cancellation."""
         try:
-            await self._connect(handshake_s)
+            await self._connect(handshake_s, handshake_s if shake_s is None else shake_s)
             if not self.finished.is_set():
                 self.dtls.on_closed(lambda: self.finish("closed"))
                 self.state = step(self.state, Event.SECURED)
@@ -187,9 +189,9 @@ class Session:
             log.exception("peer.session_failed", session=self.id)
             self.finish("internal")
 
-    async def _connect(self, handshake_s: float) -> None:
+    async def _connect(self, path_s: float, shake_s: float) -> None:
         """Until there are keys, or the session is finished. Raises what the handshake raises."""
-        shaking = asyncio.create_task(self._shake(handshake_s), name=f"{self.id}/dtls")
+        shaking = asyncio.create_task(self._shake(path_s, shake_s), name=f"{self.id}/dtls")
         ending = asyncio.create_task(self.finished.wait(), name=f"{self.id}/ending")
         try:
             await asyncio.wait((shaking, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -200,11 +202,11 @@ class Session:
                 task.cancel()
             await asyncio.gather(shaking, ending, return_exceptions=True)
 
-    async def _shake(self, handshake_s: float) -> None:
-        async with asyncio.timeout(handshake_s):
+    async def _shake(self, path_s: float, shake_s: float) -> None:
+        async with asyncio.timeout(path_s):
             await self.checked.wait()
         self.state = step(self.state, Event.CHECKED)
-        await self.dtls.shake(self.fingerprints, handshake_s)
+        await self.dtls.shake(self.fingerprints, shake_s)
 
     async def close(self) -> None:
         """Say goodbye; the server has taken us off its tables by then."""

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final, cast
 
-from hub.bus.gateway_wire import MediaMode
+from hub.bus.call_wire import MediaMode
 from hub.domain.errors import Invalid, Unavailable
 from hub.domain.source_url import refuse_device_address
 from hub.media.peer.ports import Ports, UdpPort

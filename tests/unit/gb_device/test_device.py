@@ -230,7 +230,7 @@ def test_loss_is_one_percent_and_repeatable() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--server", "nonsense"], ["--transport", "sctp"], ["--edition", "2019"], ["--quirks", "x"],
+    [["--server", "nonsense"], ["--transport", "sctp"], ["--edition", "2019"], ["--sound", "mp3"], ["--quirks", "x"],
      ["--film", "/no/file"], ["--first", "990", "--devices", "20"], ["--password-file", "/no/file"], ["--domain", "x"]],
 )  # fmt: skip
 def test_the_command_says_in_one_line_what_is_wrong(arguments: list[str]) -> None:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from signaling.gb28181 import invite
 from signaling.sip.address import NameAddr, SipError, parse_name_addr, parse_uri, parse_via, split_list
+from signaling.sip.headers import Headers
 from signaling.sip.message import (
     MAX_HEADERS,
     MAX_LINE,
-    Headers,
     Request,
     Response,
     make_request,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, cast
 
-from hub.bus.gateway_wire import MediaMode
+from hub.bus.call_wire import MediaMode
 from hub.domain.source_url import refuse_device_address
 from hub.media.peer.ports import Ports, UdpPort, host_of
 from hub.media.sources.errors import SourceError

@@ -12,8 +12,9 @@ from typing import Final, Literal, Self
 
 import structlog
 
+from hub.bus.call_wire import CallIn, CallOut, MediaMode
 from hub.bus.gateway_calls import GatewayCalls, OpenCall
-from hub.bus.gateway_wire import CallIn, CallOut, MediaMode, MediaPolicy
+from hub.bus.gateway_wire import MediaPolicy
 from hub.domain.clock import Clock
 from hub.domain.errors import HubError
 from hub.domain.gb_url import GbAddress
@@ -252,9 +253,17 @@ class GbSource:
                     self._facts["end"] = "file"
                 elif event.event in ("paused", "resumed"):
                     self._pause(event.event == "paused")
+                elif event.event == "ended" and event.reason == BYE and self._recorded:
+                    self._finished = True  # so some devices say that everything was sent
+                    self._facts["end"] = "bye"
                 elif event.event == "ended" and not self._finished:
                     id = event.reason if event.reason.startswith(REASONS) else "source.lost"
                     self._queue.fail(SourceError(id, f"the call ended: {event.reason or 'the device said goodbye'}"))
+
+    @property
+    def _recorded(self) -> bool:
+        """Whether this is a recording that was seen: what ends now was asked for, and is not asked for again."""
+        return not self._address.live and self._flowing
 
     def _pause(self, on: bool) -> None:
         self._paused = on
@@ -273,6 +282,8 @@ class GbSource:
         if unit.kind == "video":
             self._flowing = self._flowing or unit.keyframe
         if self._flowing:
+            if not self._finished:
+                self._facts.pop("end", None)
             self._queue.put(unit)
 
     def _on_beat(self) -> None:
@@ -289,6 +300,8 @@ class GbSource:
             self._queue.fail(SourceError(id, undecodable))
         elif self._finished or self._paused:
             return
+        elif now - link.heard_at >= self._read_s and self._recorded:
+            self._facts["end"] = "silence"  # many say no more at the end of a file (QUIRKS 6); what comes yet is shown
         elif now - link.heard_at >= self._read_s:
             self._queue.fail(SourceError("source.lost", f"no packet for {self._read_s:g} s"))
         elif not self._flowing and now - self._began > self._keyframe_s:
@@ -315,5 +328,6 @@ def _purpose(address: GbAddress) -> Literal["play", "playback", "download", "lis
 
 CHANGES_MODE: Final = frozenset({"gb28181.answered_no_packets", "gb28181.dial_failed", "gb28181.mode_refused"})
 """Reasons that another way may mend."""
+BYE: Final = "gb28181.bye"
 REASONS: Final = ("gb28181.", "gateway.")
 """What the reasons begin with that are passed on as they are; a device that only says goodbye gives none."""
