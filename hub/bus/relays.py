@@ -13,7 +13,6 @@ from hub.bus.relay_wire import (
     DrainIn,
     FragmentIn,
     FragmentOut,
-    LowIn,
     OfferIn,
     PushIn,
     StreamConfig,
@@ -155,10 +154,6 @@ class Relays(InternalClient):
         """Take from a subscriber what hangs on this key alone. Unknown is as good as gone."""
         with contextlib.suppress(NotFound):
             await self.call("DELETE", base, f"/subscribers/{session}/grants", params={"key": key})
-
-    async def low(self, base: str, session: str, *, wanted: bool) -> None:
-        """Have a leg bring the smaller layers of a camera, too, or no more. Raises NotFound ``session.unknown``."""
-        await self.call("PUT", base, f"/sessions/{session}/low", body=LowIn(wanted=wanted))
 
     async def end_session(self, base: str, session: str) -> None:
         """End one session. Unknown is as good as ended."""

@@ -210,11 +210,6 @@ class Streams:
         )
         return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
 
-    def low(self, session: str, wanted: bool) -> None:
-        """A relay says whether its viewers have a use for the smaller pictures. Raises NotFound ``session.unknown``."""
-        if not self._peers.low(session, wanted):
-            raise NotFound("session.unknown", "there is no such session")
-
     async def _until_described(self, feed: Feed) -> None:
         """Have the source opened, so that it is known what it carries: a leg is agreed upon once for many viewers.
 
