@@ -91,6 +91,10 @@ class Native:
     def prefer(self, viewer: str, *, low: bool) -> None:
         """It has one layer alone."""
 
+    @property
+    def low_wanted(self) -> bool:
+        return False
+
     def on_end(self, ending: Callable[[], None]) -> None:
         self._endings.append(ending)
 
@@ -115,6 +119,9 @@ class Native:
 
     def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
         self._whole.publish_rtp(kind, packets, at_ms, layer)
+
+    def rest(self, layer: int) -> None:
+        self._whole.rest(layer)
 
     def request_keyframe(self, layer: int = 0) -> None:
         """A camera cannot be asked."""

@@ -399,6 +399,12 @@ class Stream:
             for listener in self._listeners[kind]:
                 listener(stored)
 
+    def rest(self, layer: int) -> None:
+        """The publisher sends this layer of video no more, until packets come again."""
+        tracks = self.layers("video")
+        if layer < len(tracks):
+            tracks[layer].resting = True
+
     def source_asks(self, ask: Asking | None) -> None:
         """How a pull source is asked for a key frame; ``None`` where it cannot be."""
         self._ask = ask

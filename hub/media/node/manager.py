@@ -158,6 +158,14 @@ class Streams:
             self._member_state(member) for member in self._members.values()
         ]
 
+    def state(self, id: str) -> StreamState:
+        """One stream's state. Raises NotFound ``stream.unknown``."""
+        if (feed := self._feeds.get(id)) is not None:
+            return feed.state(self._node)
+        if (member := self._members.get(id)) is not None:
+            return self._member_state(member)
+        raise _unknown(id)
+
     def find(self, id: str) -> Stream | None:
         """A camera's or a member's stream."""
         if (feed := self._feeds.get(id)) is not None:
@@ -201,11 +209,6 @@ class Streams:
             low=id in self._members,
         )
         return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
-
-    def low(self, session: str, wanted: bool) -> None:
-        """A relay says whether its viewers have a use for the smaller pictures. Raises NotFound ``session.unknown``."""
-        if not self._peers.low(session, wanted):
-            raise NotFound("session.unknown", "there is no such session")
 
     async def _until_described(self, feed: Feed) -> None:
         """Have the source opened, so that it is known what it carries: a leg is agreed upon once for many viewers.

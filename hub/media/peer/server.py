@@ -163,7 +163,7 @@ class PeerServer:
         ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it. ``zone`` is the network
         that the client sits in: it is told the addresses of that zone, or all of them when it is empty or not known.
         ``each_layer``: it is a relay, and gets every layer by a section of its own; those after the first at
-        once, or when it says so by the method ``low``.
+        once (``low``), or when it says that it has a use for them.
 
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
@@ -193,16 +193,18 @@ class PeerServer:
         on_media: Callable[[str], None] | None = None,
         on_end: Callable[[str, str], None] | None = None,
         asks: bool = True,
+        each_layer: bool = False,
     ) -> Answer:
         """Let a publisher in; a session that published this stream before ends with ``replaced``.
 
-        ``asks`` is false for a relay that passes on a camera: it has no key frame but the next.
+        ``asks`` is false for a relay that passes on a camera: it has no key frame but the next. ``each_layer``: it is
+        a relay, and sends every layer by a section of its own.
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
         with self._refusing():
             offer = self._admit(offer_sdp)
-            terms, tracks = negotiate.for_publisher(offer)
+            terms, tracks = negotiate.for_publisher(offer, each_layer=each_layer)
         if stream.ended:
             raise Conflict("stream.not_live", "this stream has ended")
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
@@ -318,7 +320,7 @@ class PeerServer:
             if other is not session and other.stream is stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
-        layers = max(1, len(terms.rids))
+        layers = max(1, len(terms.rids), max(terms.layers.values(), default=0) + 1)
         if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
             self.call_again(stream)
 
@@ -475,13 +477,6 @@ class PeerServer:
         for seat in session.seats.values():
             seat.width = width
         session.steer(self._clock())
-        return True
-
-    def low(self, session_id: str, wanted: bool) -> bool:
-        """Whether a relay's viewers have a use for the further layers of a pull source. False when it is unknown."""
-        if (session := self._sessions.get(session_id)) is None:
-            return False
-        session.low(wanted, self._clock())
         return True
 
     def pause(self, session_id: str) -> bool:

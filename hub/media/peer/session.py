@@ -23,7 +23,7 @@ from hub.media.peer.sender import Phase, Sender
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp import rtcp, twcc
 from hub.media.rtp.bandwidth import Bandwidth
-from hub.media.rtp.layers import Tile, allot, wish
+from hub.media.rtp.layers import Lane, Tile, allot, load, wish
 from hub.media.rtp.probe import Prober
 from hub.media.rtp.sendlog import Burst, SendLog
 from signaling.ice import IceLite
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STEER_EVERY_MS: Final = 250
 SMALL_TILE: Final = 800  # pixels: what a usual sub stream fills
+TELL: Final = 6
 REMB_OLD_MS: Final = 5_000
 COMPOUND: Final = 1_100  # octets of sender reports that leave together
 
@@ -82,7 +83,9 @@ class Seat:
     name: str
     width: int | None = None
     paused: bool = False
-    layer: int | None = None  # this one and no other
+    layer: int | None = None  # this one and no other: of a leg
+    unwanted: bool = False  # nobody behind the leg has a use for it
+    tell: int = 0  # so many times more it is said that it pauses: the line is full just then
 
     @property
     def video(self) -> bool:
@@ -136,6 +139,8 @@ class Session:
         self._remb: tuple[int, int] | None = None  # bit/s, when it came
         self._steered_at = 0
         self._paused = False
+        self._narrow = False  # the line to another relay carries less than is wanted there
+        self._pauses = 0
         self.seats: dict[int, Seat] = {}  # by SSRC
         self.early: list[bytes] | None = None  # media before there are keys, where we open DTLS ourselves
         self.loss: float | None = None  # of the viewer's last report, 0..1
@@ -242,6 +247,8 @@ class Session:
                     seat.viewers.nack(seat.sender, item.lost, now_ms)
             elif isinstance(item, rtcp.KeyframeRequest):
                 lost.add(item.media)
+            elif isinstance(item, rtcp.Flowing):
+                self._flow(item, now_ms)
             elif isinstance(item, rtcp.Report):
                 self._read_report(item)
             elif isinstance(item, rtcp.Remb):
@@ -281,7 +288,8 @@ class Session:
             log=self._log if layout.transport_at else None,
             repair=Repair(wanted.rtx, rtx_ssrc) if wanted.rtx is not None else None, ssrc=ssrc,
         )  # fmt: skip
-        seat = Seat(stream, viewers, sender, stream.id, width, paused and wanted.kind == "video", layer)
+        idle = paused and wanted.kind == "video"
+        seat = Seat(stream, viewers, sender, stream.id, width, idle, layer, unwanted=idle and layer is not None)
         self.seats[seat.ssrc] = seat
         if layer is None:
             viewers.steer(sender, width, None, now)
@@ -317,6 +325,8 @@ class Session:
         """Choose the layers of the video anew: one estimate of the path, shared out among all tiles."""
         self._steered_at = now_ms
         budget = self.budget(now_ms)
+        if lanes := [seat for seat in self.seats.values() if seat.video and seat.layer is not None]:
+            self._steer_lanes(lanes, now_ms)
         seen = [seat for seat in self.seats.values() if seat.video and not seat.paused and seat.layer is None]
         fair = budget if budget is None else budget // max(len(seen), 1)
         for seat in self.seats.values():
@@ -333,6 +343,45 @@ class Session:
         for seat, share in zip(seen, allot(tiles, budget), strict=True):
             if seat.viewers.choice:
                 seat.viewers.steer(seat.sender, seat.width, share, now_ms)
+
+    def _steer_lanes(self, seats: Sequence[Seat], now_ms: int) -> None:
+        """A leg carries as many layers as its line does; where that is less than is wanted, the smaller ones."""
+        lanes = [
+            Lane(seat.viewers.layers(now_ms)[seat.layer or 0], not seat.unwanted, not seat.paused) for seat in seats
+        ]
+        budget = self.bandwidth.rate(now_ms) if self.bandwidth.known else None
+        found = load(lanes, budget, full=self.bandwidth.full(now_ms), narrow=self._narrow)
+        if found.narrow is not self._narrow:
+            log.info("peer.leg_narrow" if found.narrow else "peer.leg_wide", session=self.id, budget=budget)
+        self._narrow, self._wish = found.narrow, found.wish
+        for seat in seats:
+            if seat.layer and not seat.viewers.track.published:  # a publisher sends them anyway
+                seat.stream.prefer(self.id, low=found.narrow or not seat.unwanted)
+            seat.sender.temporal.wanted = found.temporal
+            seat.viewers.resettle(seat.sender)
+            if (goes := seat.layer in found.layers) is seat.paused:
+                self.show(seat, None, paused=not goes, now_ms=now_ms)
+                self._pauses += seat.paused
+                seat.tell = TELL if seat.paused else 0
+            if seat.tell:
+                seat.tell -= 1
+                self._say_paused(seat)
+
+    def _say_paused(self, seat: Seat) -> None:
+        """So that nobody there waits for what does not come (RFC 7728 §6.4); who misses it finds out by himself."""
+        highest = seat.sender.numbering.highest
+        word = rtcp.flowing(seat.ssrc, seat.ssrc, rtcp.Flow.PAUSED, self._pauses, highest)
+        self.send_rtcp(rtcp.receiver_report(seat.ssrc, ()) + word)
+
+    def _flow(self, wanted: rtcp.Flowing, now_ms: int) -> None:
+        """The relay at the other end has a use for a layer, or no more. Of no other viewer is it believed."""
+        seat = self.seats.get(wanted.target)
+        if seat is None or not seat.layer or wanted.flow is rtcp.Flow.PAUSED:
+            return
+        unwanted = wanted.flow is rtcp.Flow.PAUSE
+        if seat.unwanted is not unwanted:
+            seat.unwanted = unwanted
+            self.steer(now_ms)
 
     def _arrived(self, bursts: Sequence[Burst], now_ms: int) -> None:
         """What feedback says of the path: an estimate that falls, or a probe that came through, counts at once."""
@@ -367,13 +416,6 @@ class Session:
         for seat in self.seats.values():
             if seat.video:
                 self.show(seat, seat.width, paused=paused, now_ms=now_ms)
-
-    def low(self, wanted: bool, now_ms: int) -> None:
-        """Have the further layers of a pull source, or no more: the source is opened for that."""
-        for seat in self.seats.values():
-            if seat.layer and not seat.viewers.track.published:  # a publisher sends them anyway
-                seat.stream.prefer(self.id, low=wanted)
-                self.show(seat, seat.width, paused=not wanted, now_ms=now_ms)
 
     def show(self, seat: Seat, width: int | None, *, paused: bool, now_ms: int) -> None:
         """How wide a tile is, and whether anybody looks at it."""
