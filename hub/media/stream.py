@@ -381,9 +381,9 @@ class Stream:
         if self.converter is not None:
             self.converter.restart()
 
-    def units(self, name: str, maxlen: int = 64) -> Reader:
-        """Subscribe a tap now; it starts at the next key frame."""
-        reader = Reader(self, name, maxlen)
+    def units(self, name: str, maxlen: int = 64, *, whole: bool = False) -> Reader:
+        """Subscribe a tap now; it starts at the next key frame. ``whole``: it ends when a recording was played out."""
+        reader = Reader(self, name, maxlen, whole=whole)
         if self.ended:
             reader.finish()
             return reader
@@ -516,6 +516,12 @@ class Stream:
             self.converter.want_key()
 
     # the end ----------------------------------------------------------------------------------------
+
+    def played_out(self) -> None:
+        """A recording came to its end: who keeps it as a file has all of it, viewers keep the last picture."""
+        for reader in self._readers:
+            if reader.whole:
+                reader.finish()
 
     def end(self) -> None:
         """End for good: readers finish, viewers' sessions end. May be called twice."""

@@ -289,6 +289,7 @@ class Feed:
                 self._source = source
                 if isinstance(source, GbSource):
                     self.stream.source_asks(lambda layer: source.request_keyframe())
+                    source.on_over = self.stream.played_out
                 units = await source.read()
                 while True:
                     self._publish(units)

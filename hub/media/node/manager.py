@@ -161,6 +161,14 @@ class Streams:
             self._member_state(member) for member in self._members.values()
         ]
 
+    def state(self, id: str) -> StreamState:
+        """One stream's state. Raises NotFound ``stream.unknown``."""
+        if (feed := self._feeds.get(id)) is not None:
+            return feed.state(self._node)
+        if (member := self._members.get(id)) is not None:
+            return self._member_state(member)
+        raise _unknown(id)
+
     def find(self, id: str) -> Stream | None:
         """A camera's or a member's stream."""
         if (feed := self._feeds.get(id)) is not None:

@@ -58,6 +58,11 @@ class UnitQueue:
         self._over.set()
 
     @property
+    def empty(self) -> bool:
+        """Whether everything was read."""
+        return not self._queue
+
+    @property
     def failed(self) -> bool:
         """Whether it is over."""
         return self._error is not None

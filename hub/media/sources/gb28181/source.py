@@ -33,6 +33,7 @@ KEYFRAME_S: Final = 15.0
 PICTURE_S: Final = 1.5  # after that a key frame is asked for
 ASK_EVERY_S: Final = 2.0
 BEAT_S: Final = 0.1
+OVER_S: Final = 1.0  # after the word that a recording was sent: the word may be faster than the last packets
 MAX_REMEMBERED: Final = 65_536
 
 
@@ -83,6 +84,7 @@ class GbSource:
         """``host`` is the address of ours that devices are told; ``on_call`` hears when ``call`` changes."""
         self.call: str | None = None
         self.gateway = gateway
+        self.on_over: Callable[[], None] = lambda: None  # a recording came to its end, and was read
         self._facts: dict[str, str] = {}
         self._address = address
         self._calls = calls
@@ -313,10 +315,13 @@ class GbSource:
         if undecodable is not None and not self._flowing:
             id = "gb28181.svac" if undecodable == "SVAC" else "source.unsupported_codec"
             self._queue.fail(SourceError(id, undecodable))
+        elif self._finished and now - link.heard_at >= OVER_S and self._queue.empty:
+            self.on_over()
         elif self._finished or self._paused:
             return
         elif now - link.heard_at >= self._read_s and self._recorded:
             self._facts["end"] = "silence"  # many say no more at the end of a file (QUIRKS 6); what comes yet is shown
+            self.on_over()
         elif now - link.heard_at >= self._read_s:
             self._queue.fail(SourceError("source.lost", f"no packet for {self._read_s:g} s"))
         elif not self._flowing and now - self._began > self._keyframe_s:
