@@ -67,6 +67,22 @@ async def test_the_first_viewer_who_does_not_know_it_waits_for_nothing(
             await viewer.until(H264)
 
 
+@pytest.mark.parametrize(("path", "promised"), [("gate", H264), ("new", H265)])
+async def test_the_answer_waits_for_the_cameras_description_and_not_for_its_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, promised: int
+) -> None:
+    """The viewer's path and keys are made while the camera gets ready to send."""
+    monkeypatch.setattr(manager, "KNOWN_S", NEVER)
+    async with with_new_camera(tmp_path) as rig:
+        rig.cameras.cameras[path].stalled = True
+        await rig.put("cam-1", url=rig.camera(path))
+        async with watching(rig, "cam-1") as viewer:
+            assert viewer.promised == {promised}
+            assert viewer.by_type == {}
+            rig.cameras.cameras[path].stalled = False
+            await viewer.until(promised)
+
+
 async def test_the_first_viewer_hears_what_the_camera_sends_as_aac(tmp_path: Path) -> None:
     film = await asyncio.to_thread(tone_film, tmp_path)
     async with answering({"/tone.ts": ok(film.read_bytes())}) as port, relay(tmp_path) as rig:
