@@ -9,6 +9,7 @@ import httpx
 import pytest
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
+from hub.store import streams
 from signaling import wire
 from tests.bench.light_client import LightViewer
 from tests.integration.live_rig import until
@@ -127,6 +128,34 @@ async def test_a_publisher_trickles_and_begins_anew_at_the_hubs_address_and_is_s
         await rig.post("commander", f"/whep/conferences/{id}/members/{member}", viewer)
         for _ in range(3):
             await (await picture).recv()  # by the path of before, as long as the new one is not checked
+
+
+async def test_a_camera_that_is_opened_while_the_hub_looks_through_its_cameras_stays_open(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await rig.camera()
+    placements = rig.hub.apis[0].live.placements
+    looked, opened = streams.sources, asyncio.Event()
+
+    async def looks(db: Any, asked: Any) -> Any:
+        found = await looked(db, asked)
+        if not opened.is_set():
+            opened.set()
+            await placements.open_camera(camera)  # a viewer comes between the question and what is made of it
+        return found
+
+    monkeypatch.setattr(streams, "sources", looks)
+    dropped: list[str] = []
+
+    async def drops(id: str) -> None:
+        dropped.append(id)
+
+    monkeypatch.setattr(placements, "drop", drops)
+    await opened.wait()
+    placements._wake.set()
+    async with roaming(rig, f"/whep/cameras/{camera}") as viewer:
+        await viewer.flows()
+    assert dropped == []
 
 
 async def test_the_width_of_a_tile_opens_the_sub_stream_and_a_wide_one_does_not(rig: Rig) -> None:
