@@ -65,6 +65,12 @@ def decodes(offer: Offer) -> frozenset[str]:
     return frozenset(codec for codec in VIDEO for section in sections[:1] if section.choose(codec) is not None)
 
 
+def chooses(offer: Offer) -> bool:
+    """Whether what a viewer gets depends on what the source brings: he decodes more than is usual, or would hear."""
+    sound = any(s.usable and s.kind == "audio" and s.direction in ("recvonly", "sendrecv") for s in offer.sections)
+    return sound or "h265" in decodes(offer)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One track of a viewer, as agreed."""

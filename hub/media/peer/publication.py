@@ -24,6 +24,10 @@ class Publication(Protocol):
         """Why its viewers' sessions end, when they are told by ``on_end``."""
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what it carries; else its tracks are those that such a source usually has."""
+
+    @property
     def tracks(self) -> Mapping[Kind, Track]: ...
 
     def rendition(self, codecs: Collection[str]) -> "Publication":

@@ -125,6 +125,7 @@ class Session:
         self.intake = Intake()
         self.state = State.NEW
         self.reason = ""
+        self.turned_away = ""  # why it ends as soon as the client can be told
         self.publisher: Publisher | None = None
         self.subscriber: Subscriber | None = None
         self.wanted: list[Wanted] = []  # a viewer's tracks
@@ -158,6 +159,14 @@ class Session:
         return "" if self.stream is None else self.stream.id
 
     @property
+    def stale(self) -> bool:
+        """Whether a track that a viewer was promised has become another one. Sound that ceased is only silence."""
+        if self.stream is None or self.publisher is not None:
+            return False
+        now = self.stream.tracks
+        return any(now.get(wanted.kind, wanted.track) is not wanted.track for wanted in self.wanted)
+
+    @property
     def publishes(self) -> bool:
         return self.publisher is not None
 
@@ -166,6 +175,13 @@ class Session:
         if not self.finished.is_set():
             self.reason = reason
             self.finished.set()
+
+    def turn_away(self, reason: str) -> None:
+        """The client has to come again. It hears of that by DTLS alone: where there are no keys yet, once there are."""
+        if self.state is State.LIVE:
+            self.finish(reason)
+        else:
+            self.turned_away = self.turned_away or reason
 
     async def run(
         self, handshake_s: float, on_live: Callable[["Session"], None], *, shake_s: float | None = None
