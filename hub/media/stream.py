@@ -198,6 +198,18 @@ class Stream:
         if self.converter is not None:
             self.converter.unit(unit)
 
+    def foresee(self, codec: Codec | None) -> None:
+        """A publisher's pictures come as units of this codec, which not everybody decodes; ``None``: as packets."""
+        if codec is not None:
+            if not self._foreign:
+                self._be_foreign(True)
+            if self._native is None:
+                self._native = Native(self, codec)
+        else:
+            self._brings.pop("video", None)
+            if self._foreign:
+                self._be_foreign(False)
+
     def _be_foreign(self, foreign: bool) -> None:
         """From here on the source's pictures have to be converted, or no more."""
         self._foreign = foreign
@@ -398,6 +410,12 @@ class Stream:
         if stored := track.append_rtp(packets, at_ms):
             for listener in self._listeners[kind]:
                 listener(stored)
+
+    def sync(self, kind: Kind, layer: int, ssrc: int, timestamp: int, ms: float) -> None:
+        """A sender report of the publisher: its ``timestamp`` was sampled at ``ms`` by our clock."""
+        tracks = self.layers(kind)
+        if layer < len(tracks):
+            tracks[layer].sync(ssrc, timestamp, ms)
 
     def rest(self, layer: int) -> None:
         """The publisher sends this layer of video no more, until packets come again."""

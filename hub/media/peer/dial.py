@@ -24,7 +24,7 @@ from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
 from hub.media.peer.negotiate import MAX_LAYERS, Wanted, outgoing, two_ssrcs
-from hub.media.peer.publication import Publication
+from hub.media.peer.publication import Intake, Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.server import steady
 from hub.media.peer.session import Session, State
@@ -70,8 +70,8 @@ _FMTP: Final[dict[Codec, str]] = {
 }
 _REPLIES: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 _IDS: Final[dict[Kind, dict[str, int]]] = {"video": {MID: 4, TRANSPORT: 3}, "audio": {LEVEL: 1, MID: 4, TRANSPORT: 3}}
-# Not H.265: viewers behind the leg need what every browser decodes, and the origin makes that once for all of them.
 _VIDEO: Final[tuple[Codec, ...]] = ("h264", "vp8")
+KNOWN: Final[tuple[Codec, ...]] = (*_VIDEO, "h265")  # by every relay: what has to be converted, is where it is watched
 _AUDIO: Final[tuple[Codec, ...]] = ("opus", "pcma", "pcmu")
 
 
@@ -86,7 +86,7 @@ def _formats(codec: Codec) -> list[Format]:
 def to_watch() -> list[Asked]:
     """Sections for everything that a stream of ours may hold, further layers of its video last."""
     more = [_received("video", _VIDEO)] * (MAX_LAYERS - 1)
-    return [_received("video", _VIDEO), _received("audio", _AUDIO), *more]
+    return [_received("video", KNOWN), _received("audio", _AUDIO), *more]
 
 
 def _received(kind: Kind, codecs: Sequence[Codec]) -> Asked:
@@ -283,9 +283,11 @@ async def watching(
     clock: Clock,
     on_changed: Callable[[], None] = lambda: None,
     tally: Tally | None = None,
+    into: Intake | None = None,
 ) -> AsyncIterator[Dialed]:
     """Watch the other relay's stream; what it sends is published on ``stream`` under its own numbers and times.
 
+    ``into`` takes the packets in place of the stream.
     ``on_changed`` is called when the codecs are others than the stream had: its viewers have to come again.
     What it counts goes into ``tally``, too. Raises DialFailed, and what ``post`` raises.
     """
@@ -295,17 +297,16 @@ async def watching(
     dialed = Dialed(stream, said, near, local, clock, tally)
     layers = max(terms.layers.values(), default=0) + 1
     ssrc = secrets.randbelow(0xFFFFFFFE) + 1
-    publisher = Publisher(stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
+    publisher = Publisher(into or stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
     dialed.session.publisher = publisher
     codecs = list(terms.codecs.values())
-    if stream.publisher(codecs, publisher.request_keyframe, layers, asks=reply.asks):
+    if (into or stream).publisher(codecs, publisher.request_keyframe, layers, asks=reply.asks):
         on_changed()
     try:
         async with dialed.running():
             yield dialed
     finally:
-        publisher.retired = True
-        stream.unpublish(publisher.request_keyframe)
+        publisher.leave()
 
 
 @contextlib.asynccontextmanager

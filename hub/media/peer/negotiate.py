@@ -177,7 +177,7 @@ def for_publisher(offer: Offer, *, each_layer: bool = False) -> tuple[Terms, dic
         further = section.kind in taken and each_layer and bool(section.repairs)
         if not section.usable or section.direction not in ("sendonly", "sendrecv"):
             continue
-        if (section.kind in taken and not further) or (found := _first(section)) is None:
+        if (section.kind in taken and not further) or (found := _first(section, relay=each_layer)) is None:
             continue
         codec, fmt = found
         taken.add(section.kind)
@@ -214,10 +214,11 @@ def _incoming(section: Section, fmt: Format) -> AnswerTrack:
     return AnswerTrack(fmt, None, rtx, None, used, feedback, rids)
 
 
-def _first(section: Section) -> tuple[Codec, Format] | None:
+def _first(section: Section, *, relay: bool) -> tuple[Codec, Format] | None:
     """The codec of ours that the client prefers, in its best payload type."""
+    known = _PUBLISHED.get(section.kind, ())
     for offered in section.formats:
-        for codec in _PUBLISHED.get(section.kind, ()):
+        for codec in (*known, "h265") if relay and section.kind == "video" else known:
             if offered.encoding == codec and (found := section.choose(codec)) is not None:
                 return codec, found
     return None
