@@ -422,6 +422,8 @@ class Stream:
         tracks = self.layers("video")
         if layer < len(tracks):
             tracks[layer].resting = True
+        if layer == 0 and len(tracks) > 1:  # who watches the originals comes again, and gets a smaller picture
+            self._drop_native()
 
     def source_asks(self, ask: Asking | None) -> None:
         """How a pull source is asked for a key frame; ``None`` where it cannot be."""

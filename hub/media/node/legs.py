@@ -161,10 +161,10 @@ class Legs:
                     sent = rendition_of(stream)
                     sent.hold(name)
                     async with publishing(
-                        sent, post, near=near_of(base), clock=self._clock, low=asks, tally=self.tally
+                        sent, post, near=near_of(base), clock=self._clock, low=asks, tally=self.tally, whole=stream
                     ) as dialed:
                         self.pushed, failures = self.pushed + 1, 0
-                        await self._while_it_lasts(sent, dialed)
+                        await self._while_it_lasts(stream, sent, dialed)
                 except (Conflict, NotFound):
                     return  # not wanted any more
                 except (DialFailed, HubError) as error:
@@ -177,10 +177,10 @@ class Legs:
         finally:
             stream.release(name)
 
-    async def _while_it_lasts(self, stream: Publication, dialed: Dialed) -> None:
+    async def _while_it_lasts(self, whole: Stream, stream: Publication, dialed: Dialed) -> None:
         """Until the session ends, or the stream's tracks are others than those it sends: sound may join later."""
         sends = outline(dialed.sends)
-        while not stream.ended and outline(parts_of(stream)) == sends:
+        while not stream.ended and outline(parts_of(stream, whole)) == sends:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await dialed.session.finished.wait()

@@ -100,19 +100,22 @@ class Part:
     track: Track  # the first layer
     layer: int | None = None
     ssrcs: tuple[int, int] | None = None
+    of: Publication | None = None  # where it is of another rendition
 
 
-def parts_of(stream: Publication) -> list[Part]:
-    """Everything that the stream holds, further layers of its video last."""
+def parts_of(stream: Publication, whole: Publication | None = None) -> list[Part]:
+    """Everything that the stream holds, further layers of its video last.
+
+    Of original pictures ``whole`` has the further layers.
+    """
     found, more = [], []
     for kind, track in stream.tracks.items():
-        layers = stream.layers(kind)
+        layers = (whole or stream).layers(kind)[:MAX_LAYERS]
         if len(layers) < 2:
             found.append(Part(track))
             continue
-        one, *others = [Part(track, each.layer, two_ssrcs()) for each in layers[:MAX_LAYERS]]
-        found.append(one)
-        more += others
+        found.append(Part(track, 0, two_ssrcs()))
+        more += [Part(layers[0], each.layer, two_ssrcs(), whole) for each in layers[1:]]
     return [*found, *more]
 
 
@@ -186,7 +189,7 @@ class Dialed:
         self._directory = Directory()
         self._demux = Demux(fd, self._directory, self.totals, clock)
         self._fanout = Fanout(fd, self.totals)
-        self._viewers: dict[Kind, Viewers] = {}
+        self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
         self._stream = stream
         self.session = Session(
             new_id("leg", now_ms=clock()), stream, owner="", label="", ice=ice,
@@ -237,18 +240,21 @@ class Dialed:
         assert path is not None  # DTLS ran over it
         later = asyncio.get_running_loop().call_later
         for wanted in session.wanted:
-            if (viewers := self._viewers.get(wanted.kind)) is None:
-                tracks = self._stream.layers(wanted.kind)
-                viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=self._stream.request_keyframe)
-                self._viewers[wanted.kind] = viewers
-                self._stream.listen(wanted.kind, viewers.packets)
+            stream = wanted.of or self._stream
+            if wanted.track not in self._viewers:
+                made = Viewers(
+                    stream.layers(wanted.kind), self._fanout, self.totals, later=later, ask=stream.request_keyframe
+                )
+                self._viewers[wanted.track] = stream, made
+                stream.listen(wanted.kind, made.packets)
+            viewers = self._viewers[wanted.track][1]
             idle = bool(wanted.layer) and not session.wants_low
-            session.attach(self._stream, wanted, viewers, path, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer)
+            session.attach(stream, wanted, viewers, path, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer)
 
     async def _close(self) -> None:
-        for kind, viewers in self._viewers.items():
-            self._stream.unlisten(kind, viewers.packets)
-        self._stream.prefer(self.session.id, low=False)
+        for track, (stream, viewers) in self._viewers.items():
+            stream.unlisten(track.kind, viewers.packets)
+            stream.prefer(self.session.id, low=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await self.session.close()
@@ -311,15 +317,23 @@ async def watching(
 
 @contextlib.asynccontextmanager
 async def publishing(
-    stream: Publication, post: Post, *, near: str, clock: Clock, low: bool = False, tally: Tally | None = None
+    stream: Publication,
+    post: Post,
+    *,
+    near: str,
+    clock: Clock,
+    low: bool = False,
+    tally: Tally | None = None,
+    whole: Publication | None = None,
 ) -> AsyncIterator[Dialed]:
     """Publish a stream of ours at the other relay, every layer by a section of its own.
 
-    Those after the first flow at once (``low``), or when the other relay says that it has a use for them.
+    Those after the first flow at once (``low``), or when the other relay says that it has a use for them. Where the
+    stream is original pictures, ``whole`` is that with the further layers.
     Raises DialFailed, and what ``post`` raises.
     """
     clock = steady(clock)
-    parts = parts_of(stream)
+    parts = parts_of(stream, whole)
     if not parts:
         raise DialFailed("there is nothing to publish yet")
     local, _, said = await _agree(to_publish(parts), post, stream.id)
@@ -356,7 +370,7 @@ def _sent(section: Section, part: Part) -> Wanted | None:
     if (format := section.choose(part.track.codec)) is None:
         return None
     wanted = outgoing(section, format, KIND_OF[part.track.codec], part.track)[0]
-    return replace(wanted, layer=part.layer, ssrcs=part.ssrcs)
+    return replace(wanted, layer=part.layer, ssrcs=part.ssrcs, of=part.of)
 
 
 def _targets(said: Said, near: str, family: int) -> list[bytes]:

@@ -170,8 +170,10 @@ class PeerServer:
         """
         with self._refusing():
             offer = self._admit(offer_sdp)
-            stream = stream.rendition(negotiate.decodes(offer))
+            whole, stream = stream, stream.rendition(negotiate.decodes(offer))
             chosen = negotiate.for_viewer(offer, stream, each_layer=each_layer)
+            if each_layer and stream is not whole:
+                chosen = negotiate.with_layers(offer, chosen, whole)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
@@ -418,7 +420,7 @@ class PeerServer:
             session.subscriber.live()
             return
         for wanted in session.wanted:
-            stream = session.stream
+            stream = wanted.of or session.stream
             if stream is None or stream.tracks.get(wanted.kind) is not wanted.track:
                 session.finish("codec.changed")
                 return
