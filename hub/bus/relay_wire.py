@@ -5,6 +5,7 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     PUT    /streams/{stream}                  StreamConfig -> 204   desired state, idempotent
     DELETE /streams/{stream}                  -> 204                forget it, end its sessions
     GET    /streams                           -> StreamStates
+    GET    /streams/{stream}                  -> StreamState
     POST   /streams/{stream}/whep             OfferIn -> 201 AnswerOut | 4xx ErrorOut
     POST   /streams/{stream}/whip             OfferIn -> 201 AnswerOut   (the stream comes into being)
     PATCH  /sessions/{session}                FragmentIn -> FragmentOut   trickle (RFC 8840); ICE anew

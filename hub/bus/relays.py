@@ -91,6 +91,10 @@ class Relays(InternalClient):
         answer = await self.call("GET", base, "/streams")
         return self.parsed(StreamStates, answer).items
 
+    async def stream(self, base: str, stream: str) -> StreamState:
+        """State of one stream. Raises NotFound ``stream.unknown``."""
+        return self.parsed(StreamState, await self.call("GET", base, f"/streams/{stream}"))
+
     async def whep(self, base: str, stream: str, offer: OfferIn) -> AnswerOut:
         """A viewer's session. The source may have to be opened first, which the relay does behind the answer."""
         return self.parsed(AnswerOut, await self.call("POST", base, f"/streams/{stream}/whep", body=offer))

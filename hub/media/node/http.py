@@ -53,6 +53,7 @@ class Routes:
         return [
             Route("/streams", self.states, methods=["GET"]),
             Route("/streams/{stream}.ts", self.transport_stream, methods=["GET"]),
+            Route("/streams/{stream}", self.state, methods=["GET"]),
             Route("/streams/{stream}", self.put, methods=["PUT"]),
             Route("/streams/{stream}", self.delete, methods=["DELETE"]),
             Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
@@ -81,6 +82,9 @@ class Routes:
 
     async def states(self, _: Request) -> Response:
         return reply(StreamStates(items=self._streams.states()))
+
+    async def state(self, request: Request) -> Response:
+        return reply(self._streams.state(_stream(request)))
 
     async def put(self, request: Request) -> Response:
         self._streams.put(_stream(request), await read(request, StreamConfig))

@@ -24,12 +24,12 @@ from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
 from hub.media.peer.negotiate import MAX_LAYERS, Wanted, outgoing, two_ssrcs
-from hub.media.peer.publication import Intake, Publication
+from hub.media.peer.publication import Intake, Listener, Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.server import steady
 from hub.media.peer.session import Session, State
 from hub.media.peer.viewers import Viewers
-from hub.media.rtp.track import Track
+from hub.media.rtp.track import Packet, Track
 from hub.media.rtp.unit import CLOCK_RATE, KIND_OF, Codec, Kind
 from signaling.ice import Credentials
 from signaling.ice_dial import IceDialing
@@ -189,7 +189,7 @@ class Dialed:
         self._directory = Directory()
         self._demux = Demux(fd, self._directory, self.totals, clock)
         self._fanout = Fanout(fd, self.totals)
-        self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
+        self._viewers: dict[Track, tuple[Publication, Viewers, Listener]] = {}
         self._stream = stream
         self.session = Session(
             new_id("leg", now_ms=clock()), stream, owner="", label="", ice=ice,
@@ -245,15 +245,16 @@ class Dialed:
                 made = Viewers(
                     stream.layers(wanted.kind), self._fanout, self.totals, later=later, ask=stream.request_keyframe
                 )
-                self._viewers[wanted.track] = stream, made
-                stream.listen(wanted.kind, made.packets)
+                listener = _listener(stream, wanted.track, made)
+                self._viewers[wanted.track] = stream, made, listener
+                stream.listen(wanted.kind, listener)
             viewers = self._viewers[wanted.track][1]
             idle = bool(wanted.layer) and not session.wants_low
             session.attach(stream, wanted, viewers, path, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer)
 
     async def _close(self) -> None:
-        for track, (stream, viewers) in self._viewers.items():
-            stream.unlisten(track.kind, viewers.packets)
+        for track, (stream, _, listener) in self._viewers.items():
+            stream.unlisten(track.kind, listener)
             stream.prefer(self.session.id, low=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
@@ -363,6 +364,16 @@ async def _agree(asked: Sequence[Asked], post: Post, name: str) -> tuple[Credent
         return local, reply, read_answer(reply.sdp)
     except (SdpError, ValueError, IndexError) as error:
         raise DialFailed(f"the answer cannot be used: {error}"[:200]) from None
+
+
+def _listener(stream: Publication, track: Track, viewers: Viewers) -> Listener:
+    """What is called with the packets of a track, and not with those of another sound under its own numbers."""
+
+    def heard(packets: Sequence[Packet]) -> None:
+        if stream.tracks.get("audio") is track:
+            viewers.packets(packets)
+
+    return viewers.packets if track.kind == "video" else heard
 
 
 def _sent(section: Section, part: Part) -> Wanted | None:

@@ -65,6 +65,19 @@ def decodes(offer: Offer) -> frozenset[str]:
     return frozenset(codec for codec in VIDEO for section in sections[:1] if section.choose(codec) is not None)
 
 
+def takes(offer: Offer) -> frozenset[Kind]:
+    """The kinds of media that a viewer has sections for."""
+    kinds: tuple[Kind, ...] = ("video", "audio")
+    mine = [s.kind for s in offer.sections if s.usable and s.direction in ("recvonly", "sendrecv")]
+    return frozenset(kind for kind in kinds if kind in mine)
+
+
+def chooses(offer: Offer) -> bool:
+    """Whether what a viewer gets depends on what the source brings: he decodes more than is usual, or would hear."""
+    sound = any(s.usable and s.kind == "audio" and s.direction in ("recvonly", "sendrecv") for s in offer.sections)
+    return sound or "h265" in decodes(offer)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One track of a viewer, as agreed."""

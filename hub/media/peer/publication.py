@@ -52,6 +52,10 @@ class Publication(Intake, Protocol):
         """Why its viewers' sessions end, when they are told by ``on_end``."""
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what it carries; else its tracks are those that such a source usually has."""
+
+    @property
     def tracks(self) -> Mapping[Kind, Track]: ...
 
     def rendition(self, codecs: Collection[str]) -> "Publication":

@@ -19,12 +19,12 @@ from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Certificate, Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.places import Announce, Ports
-from hub.media.peer.publication import Intake, Publication
+from hub.media.peer.publication import Intake, Listener, Publication
 from hub.media.peer.publisher import Publisher
 from hub.media.peer.session import Session, State
 from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
-from hub.media.rtp.track import Track
+from hub.media.rtp.track import Packet, Track
 from signaling.ice import Credentials, IceLite
 from signaling.whip import ANY_TAG, Local, Offer, tag_matches, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
@@ -32,6 +32,7 @@ from signaling.whip import Track as AnswerTrack
 TICK_S: Final = 0.05
 CALM_TICK_S: Final = 0.25  # while nobody publishes, probes or shakes hands: waking up costs more than looking
 GOODBYE_S: Final = 2.0
+COME_AGAIN: Final = frozenset({"codec.changed", "transcode.full"})
 SHAKE: Final = 3  # as long as for a path: by the standard's timer a lost flight comes again after 1, 3, 7 and 15 s
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,7 @@ class PeerServer:
         self._sessions = self._directory.sessions
         self._demux = Demux(self._fd, self._directory, self._totals, clock)
         self._lines = tcp.Lines(self._demux.line, self._demux.lost, self._totals)
-        self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
+        self._viewers: dict[Track, tuple[Publication, Viewers, Listener]] = {}
         self._endings: dict[str, Callable[[], None]] = {}
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
@@ -178,6 +179,7 @@ class PeerServer:
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
         session.wants_low = low
+        session.takes = negotiate.takes(offer) if each_layer else frozenset()
         session.zone = zone
         answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
@@ -326,6 +328,17 @@ class PeerServer:
                 other.publisher.retired = True
                 other.finish("replaced")
 
+    def look_again(self, stream_id: str) -> None:
+        """It became known what a stream carries, or that is another thing than before.
+
+        Subscribers are offered it, viewers whose track is another one now have to come again.
+        """
+        for session in tuple(self._sessions.values()):
+            if session.subscriber is not None:
+                session.subscriber.learned(stream_id)
+            elif session.stream_id == stream_id and session.stale:
+                session.turn_away("codec.changed")
+
     def call_again(self, stream: Publication) -> None:
         """The codec of a stream changed: its viewers have to come again, subscribers are offered its new tracks."""
         for other in tuple(self._sessions.values()):
@@ -391,7 +404,11 @@ class PeerServer:
             self._directory.add(session)
 
             def ended() -> None:
-                session.finish(session.stream.ending if session.stream is not None else "stream.ended")
+                reason = session.stream.ending if session.stream is not None else "stream.ended"
+                if reason in COME_AGAIN:
+                    session.turn_away(reason)
+                else:
+                    session.finish(reason)
 
             self._endings[session.id] = ended
             session.stream.on_end(ended)
@@ -419,11 +436,13 @@ class PeerServer:
         if session.subscriber is not None:
             session.subscriber.live()
             return
+        if session.turned_away or session.stale:
+            session.finish(session.turned_away or "codec.changed")
+            return
         for wanted in session.wanted:
             stream = wanted.of or session.stream
-            if stream is None or stream.tracks.get(wanted.kind) is not wanted.track:
-                session.finish("codec.changed")
-                return
+            if stream is None or wanted.kind not in stream.tracks:
+                continue  # sound that ceased meanwhile
             viewers = self._viewers_of(stream, wanted.track)
             idle = session.paused or (bool(wanted.layer) and not session.wants_low)
             session.attach(
@@ -438,8 +457,14 @@ class PeerServer:
             stream.layers(track.kind), self._fanout, self._totals,
             later=self._loop.call_later, ask=stream.request_keyframe,
         )  # fmt: skip
-        self._viewers[track] = (stream, viewers)
-        stream.listen(track.kind, viewers.packets)
+
+        def heard(packets: Sequence[Packet]) -> None:
+            if stream.tracks.get("audio") is track:  # not what another sound has under its own numbers
+                viewers.packets(packets)
+
+        listener = viewers.packets if track.kind == "video" else heard
+        self._viewers[track] = (stream, viewers, listener)
+        stream.listen(track.kind, listener)
         return viewers
 
     async def _remove(self, session: Session) -> None:
@@ -463,9 +488,9 @@ class PeerServer:
 
     def _sweep(self) -> None:
         """Forget tracks that nobody views any more."""
-        for track, (stream, viewers) in list(self._viewers.items()):
+        for track, (stream, viewers, listener) in list(self._viewers.items()):
             if not viewers:
-                stream.unlisten(track.kind, viewers.packets)
+                stream.unlisten(track.kind, listener)
                 del self._viewers[track]
 
     # what a viewer's tile wants ----------------------------------------------------------------------

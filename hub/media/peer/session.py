@@ -26,6 +26,7 @@ from hub.media.rtp.bandwidth import Bandwidth
 from hub.media.rtp.layers import Lane, Tile, allot, load, wish
 from hub.media.rtp.probe import Prober
 from hub.media.rtp.sendlog import Burst, SendLog
+from hub.media.rtp.unit import Kind
 from signaling.ice import IceLite
 
 if TYPE_CHECKING:
@@ -125,12 +126,14 @@ class Session:
         self.intake = Intake()
         self.state = State.NEW
         self.reason = ""
+        self.turned_away = ""  # why it ends as soon as the client can be told
         self.publisher: Publisher | None = None
         self.subscriber: Subscriber | None = None
         self.wanted: list[Wanted] = []  # a viewer's tracks
         self.mid = ""  # of the first section
         self.zone = ""  # the network that the client sits in, as far as it is known
         self.width: int | None = None  # of a viewer's tile
+        self.takes: frozenset[Kind] = frozenset()  # a relay: what it has sections for
         self.wants_low = False  # a relay: the layers after the first, too
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
@@ -158,6 +161,21 @@ class Session:
         return "" if self.stream is None else self.stream.id
 
     @property
+    def stale(self) -> bool:
+        """Whether a track that a viewer was promised has become another one. Sound that ceased is only silence.
+
+        For a relay, whose session serves many and long, also whether there is one that it would take and does not have.
+        """
+        whole = self.stream
+        if whole is None or self.publisher is not None:
+            return False
+        if self.takes & whole.tracks.keys() - {wanted.kind for wanted in self.wanted}:
+            return True
+        return any(
+            (wanted.of or whole).tracks.get(wanted.kind, wanted.track) is not wanted.track for wanted in self.wanted
+        )
+
+    @property
     def publishes(self) -> bool:
         return self.publisher is not None
 
@@ -166,6 +184,13 @@ class Session:
         if not self.finished.is_set():
             self.reason = reason
             self.finished.set()
+
+    def turn_away(self, reason: str) -> None:
+        """The client has to come again. It hears of that by DTLS alone: where there are no keys yet, once there are."""
+        if self.state is State.LIVE:
+            self.finish(reason)
+        else:
+            self.turned_away = self.turned_away or reason
 
     async def run(
         self, handshake_s: float, on_live: Callable[["Session"], None], *, shake_s: float | None = None
