@@ -210,7 +210,7 @@ class Lives:
             session.finish(session.turned_away or "codec.changed")
             return
         for wanted in session.wanted:
-            stream = session.stream
+            stream = wanted.of or session.stream
             if stream is None or wanted.kind not in stream.tracks:
                 continue  # sound that ceased meanwhile
             viewers = self._viewers_of(stream, wanted.track)
@@ -244,8 +244,7 @@ class Lives:
         if stream is not None:
             stream.forget_end(self._endings.pop(session.id))
         if session.publisher is not None and stream is not None:
-            session.publisher.retired = True
-            stream.unpublish(session.publisher.request_keyframe)
+            session.publisher.leave()
         await session.close()
         for path in session.ice.paths:
             if isinstance(path, tcp.Line):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hub.domain.errors import Conflict, Invalid, NotFound, Outdated, TooMany
 from hub.media.peer import negotiate
 from hub.media.peer.lives import Lives
-from hub.media.peer.publication import Publication
-from hub.media.peer.publisher import Publisher, Terms
+from hub.media.peer.publication import Intake, Publication
+from hub.media.peer.publisher import Publisher
 from hub.media.peer.session import Session
 from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from signaling.ice import Credentials
@@ -58,12 +58,15 @@ class PeerServer(Lives):
         """
         with self._refusing():
             offer = self._admit(offer_sdp)
-            stream = stream.rendition(negotiate.decodes(offer))
+            whole, stream = stream, stream.rendition(negotiate.decodes(offer))
             chosen = negotiate.for_viewer(offer, stream, each_layer=each_layer)
+            if each_layer and stream is not whole:
+                chosen = negotiate.with_layers(offer, chosen, whole)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
         session.wants_low = low
+        session.takes = negotiate.takes(offer) if each_layer else frozenset()
         session.zone = zone
         answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
@@ -82,11 +85,12 @@ class PeerServer(Lives):
         on_end: Callable[[str, str], None] | None = None,
         asks: bool = True,
         each_layer: bool = False,
+        into: Intake | None = None,
     ) -> Answer:
         """Let a publisher in; a session that published this stream before ends with ``replaced``.
 
         ``asks`` is false for a relay that passes on a camera: it has no key frame but the next. ``each_layer``: it is
-        a relay, and sends every layer by a section of its own.
+        a relay, and sends every layer by a section of its own. ``into`` takes its packets in place of the stream.
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
@@ -99,9 +103,13 @@ class PeerServer(Lives):
         session.zone = zone
         ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
-        session.publisher = Publisher(stream, terms, ssrc, self._totals, started, asks)
+        session.publisher = Publisher(into or stream, terms, ssrc, self._totals, started, asks)
         answer = self._answer(session, offer, tracks)
-        self._take_over(session, stream, session.publisher, terms, asks=asks)
+        self._retire(session, stream)
+        layers = max(1, len(terms.rids), max(terms.layers.values(), default=0) + 1)
+        codecs, ask = list(terms.codecs.values()), session.publisher.request_keyframe
+        if (into or stream).publisher(codecs, ask, layers, asks=asks):
+            self.call_again(stream)
         self._start(session)
         return answer
 
@@ -200,17 +208,12 @@ class PeerServer(Lives):
         self._need_room()
         return negotiate.offer_of(offer_sdp)
 
-    def _take_over(
-        self, session: Session, stream: Publication, publisher: Publisher, terms: Terms, *, asks: bool
-    ) -> None:
+    def _retire(self, session: Session, stream: Publication) -> None:
         """End who published before; viewers stay unless the codec changed."""
         for other in self._sessions.values():
             if other is not session and other.stream is stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
-        layers = max(1, len(terms.rids), max(terms.layers.values(), default=0) + 1)
-        if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
-            self.call_again(stream)
 
     def _local(self, session: Session, local: Credentials | None = None) -> Local:
         local = local or session.ice.local
