@@ -20,6 +20,7 @@ from tests.integration.first_viewer_kit import (
     with_new_camera,
 )
 from tests.integration.gb_rig import URL, Manner, gb_rig
+from tests.integration.live_rig import until
 from tests.integration.test_codecs import figure, tone_film
 from tests.integration.test_relay_node import Rig, relay
 from tests.integration.test_sources import answering, ok
@@ -38,7 +39,12 @@ def telephone_film(folder: Path) -> bytes:
 
 
 async def idle(rig: Rig, stream: str) -> None:
-    await rig.until(stream, lambda state: state.state == "idle")
+    """By the relay's own word: what it publishes may still be of before."""
+
+    async def is_so() -> bool:
+        return any(each.stream == stream and each.state == "idle" for each in await rig.relays.streams(rig.url))
+
+    await until(is_so, seconds=PATIENCE)
 
 
 # what the first one gets ------------------------------------------------------------------------------
