@@ -290,6 +290,15 @@ class Stream:
         if self.converter is not None:
             self.converter.unit(unit)
 
+    def foresee(self, codec: UnitCodec | None) -> None:
+        """A publisher's pictures come as units of this codec, which not everybody decodes; ``None``: as packets."""
+        if codec is not None:
+            self._expect_picture(codec, passes=True)
+            return
+        self._brings.pop("video", None)
+        if self._foreign:
+            self._be_foreign(False)
+
     def _be_foreign(self, foreign: bool) -> None:
         """From here on the source's pictures have to be converted, or no more."""
         self._foreign = foreign
@@ -496,11 +505,19 @@ class Stream:
             for listener in self._listeners[kind]:
                 listener(stored)
 
+    def sync(self, kind: Kind, layer: int, ssrc: int, timestamp: int, ms: float) -> None:
+        """A sender report of the publisher: its ``timestamp`` was sampled at ``ms`` by our clock."""
+        tracks = self.layers(kind)
+        if layer < len(tracks):
+            tracks[layer].sync(ssrc, timestamp, ms)
+
     def rest(self, layer: int) -> None:
         """The publisher sends this layer of video no more, until packets come again."""
         tracks = self.layers("video")
         if layer < len(tracks):
             tracks[layer].resting = True
+        if layer == 0 and len(tracks) > 1:  # who watches the originals comes again, and gets a smaller picture
+            self._drop_native()
 
     def source_asks(self, ask: Asking | None) -> None:
         """How a pull source is asked for a key frame; ``None`` where it cannot be."""

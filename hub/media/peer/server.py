@@ -19,8 +19,8 @@ from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Certificate, Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.places import Announce, Ports
-from hub.media.peer.publication import Listener, Publication
-from hub.media.peer.publisher import Publisher, Terms
+from hub.media.peer.publication import Intake, Listener, Publication
+from hub.media.peer.publisher import Publisher
 from hub.media.peer.session import Session, State
 from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
@@ -171,12 +171,15 @@ class PeerServer:
         """
         with self._refusing():
             offer = self._admit(offer_sdp)
-            stream = stream.rendition(negotiate.decodes(offer))
+            whole, stream = stream, stream.rendition(negotiate.decodes(offer))
             chosen = negotiate.for_viewer(offer, stream, each_layer=each_layer)
+            if each_layer and stream is not whole:
+                chosen = negotiate.with_layers(offer, chosen, whole)
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
         session.wanted = [wanted for wanted, _ in chosen.values()]
         session.width = width
         session.wants_low = low
+        session.takes = negotiate.takes(offer) if each_layer else frozenset()
         session.zone = zone
         answer = self._answer(session, offer, {index: track for index, (_, track) in chosen.items()})
         stream.hold(session.id)
@@ -195,11 +198,12 @@ class PeerServer:
         on_end: Callable[[str, str], None] | None = None,
         asks: bool = True,
         each_layer: bool = False,
+        into: Intake | None = None,
     ) -> Answer:
         """Let a publisher in; a session that published this stream before ends with ``replaced``.
 
         ``asks`` is false for a relay that passes on a camera: it has no key frame but the next. ``each_layer``: it is
-        a relay, and sends every layer by a section of its own.
+        a relay, and sends every layer by a section of its own. ``into`` takes its packets in place of the stream.
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
@@ -212,9 +216,13 @@ class PeerServer:
         session.zone = zone
         ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         started = (lambda: on_media(session.id)) if on_media is not None else (lambda: None)
-        session.publisher = Publisher(stream, terms, ssrc, self._totals, started, asks)
+        session.publisher = Publisher(into or stream, terms, ssrc, self._totals, started, asks)
         answer = self._answer(session, offer, tracks)
-        self._take_over(session, stream, session.publisher, terms, asks=asks)
+        self._retire(session, stream)
+        layers = max(1, len(terms.rids), max(terms.layers.values(), default=0) + 1)
+        codecs, ask = list(terms.codecs.values()), session.publisher.request_keyframe
+        if (into or stream).publisher(codecs, ask, layers, asks=asks):
+            self.call_again(stream)
         self._start(session)
         return answer
 
@@ -313,17 +321,12 @@ class PeerServer:
         self._need_room()
         return negotiate.offer_of(offer_sdp)
 
-    def _take_over(
-        self, session: Session, stream: Publication, publisher: Publisher, terms: Terms, *, asks: bool
-    ) -> None:
+    def _retire(self, session: Session, stream: Publication) -> None:
         """End who published before; viewers stay unless the codec changed."""
         for other in self._sessions.values():
             if other is not session and other.stream is stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
-        layers = max(1, len(terms.rids), max(terms.layers.values(), default=0) + 1)
-        if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
-            self.call_again(stream)
 
     def look_again(self, stream_id: str) -> None:
         """It became known what a stream carries, or that is another thing than before.
@@ -437,7 +440,7 @@ class PeerServer:
             session.finish(session.turned_away or "codec.changed")
             return
         for wanted in session.wanted:
-            stream = session.stream
+            stream = wanted.of or session.stream
             if stream is None or wanted.kind not in stream.tracks:
                 continue  # sound that ceased meanwhile
             viewers = self._viewers_of(stream, wanted.track)
@@ -471,8 +474,7 @@ class PeerServer:
         if stream is not None:
             stream.forget_end(self._endings.pop(session.id))
         if session.publisher is not None and stream is not None:
-            session.publisher.retired = True
-            stream.unpublish(session.publisher.request_keyframe)
+            session.publisher.leave()
         await session.close()
         for path in session.ice.paths:
             if isinstance(path, tcp.Line):
