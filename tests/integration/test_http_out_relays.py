@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from hub.bus.relay_wire import OfferIn
 from hub.bus.relays import Relays
+from hub.bus.streaming import STALLED_S
 from hub.relay_commands import drain
 from tests.bench.light_client import LightViewer
 from tests.integration.live_rig import TOKEN, until
@@ -96,6 +97,22 @@ async def test_a_player_of_a_killed_relay_is_ended_at_once_and_finds_the_next_on
             assert await rig.holder(camera) == two.id
         await ends(body)
     assert rig.gate.most == 1
+
+
+async def test_a_player_of_a_relay_that_stands_still_is_ended_when_that_is_noticed(rig: Rig) -> None:
+    """No connection breaks, and nothing comes any more, as when a host hangs."""
+    one = await rig.relay()
+    camera = await rig.camera()
+    async with playing(rig, camera) as body:
+        two = await rig.relay()
+        rig.processes[one.id].send_signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(STALLED_S - 5):  # sooner than a body that is silent is given up
+                await ends(body)
+            async with playing(rig, camera):
+                assert await rig.holder(camera) == two.id
+        finally:
+            rig.processes[one.id].send_signal(signal.SIGCONT)
 
 
 async def test_a_player_of_a_draining_relay_reads_on_until_it_is_put_out_and_finds_the_next_one(rig: Rig) -> None:
