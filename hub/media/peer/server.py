@@ -431,7 +431,7 @@ class PeerServer:
             return found[1]
         viewers = Viewers(
             stream.layers(track.kind), self._fanout, self._totals,
-            later=self._loop.call_later, ask=stream.request_keyframe,
+            later=self._loop.call_later, ask=stream.request_keyframe, now=lambda: stream.layers(track.kind),
         )  # fmt: skip
         self._viewers[track] = (stream, viewers)
         stream.listen(track.kind, viewers.packets)
