@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from sqlalchemy.exc import DatabaseError
 
-from hub.api.schemas import NewCamera, NewUser
+from hub.api.schemas.accounts import NewUser
+from hub.api.schemas.cameras import NewCamera
 from hub.domain.errors import Invalid, NotFound
 from hub.secrets import prepare_data_folder
 from hub.services import accounts, cameras, drills, events, scores, units

@@ -33,7 +33,7 @@ class Settings(BaseModel):
     host: str = Field(default="127.0.0.1", description="address that the console and the interface listen on")
     port: int = Field(default=8800, ge=1, le=65_535, description="TCP port of the console and the interface")
     media_host: str = Field(default="", description="address of the media port; empty: as host")
-    media_port: int = Field(default=0, ge=0, le=65_535, description="UDP port of all media; 0: port + 1")
+    media_port: int = Field(default=0, ge=0, le=65_535, description="port of all media, UDP and TCP; 0: port + 1")
     media_tcp: bool = Field(default=True, description="media by TCP as well, for networks that let no UDP through")
     announce: tuple[str, ...] = Field(
         default=(), description="addresses that browsers reach the media port by: all, or zone=address,address;zone=..."

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware.gzip import GZipMiddleware
 
 from hub import __version__
-from hub.api import errors, schemas, ws
+from hub.api import errors, ws
 from hub.api.deps import declared
 from hub.api.door import Door
 from hub.api.limits import Limits
@@ -40,6 +40,7 @@ from hub.api.routes import (
     users,
 )
 from hub.api.routes import events as events_routes
+from hub.api.schemas.base import Error
 from hub.api.security import SecurityHeaders
 from hub.domain.events import SystemStarted
 from hub.services.access import SYSTEM
@@ -162,7 +163,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
-        responses={"4XX": {"model": schemas.Error}},
+        responses={"4XX": {"model": Error}},
         separate_input_output_schemas=False,
     )
     app.state.context = ctx

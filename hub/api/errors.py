@@ -16,7 +16,7 @@ _IDS: Final = {404: "route.unknown", 405: "method.not_allowed", 400: "request.in
 
 
 def error_body(id: str, message: str, **place: Any) -> dict[str, Any]:
-    """The body of a refusal (``schemas.Error``)."""
+    """The body of a refusal (``schemas.base.Error``)."""
     return {"error": {"id": id, "message": message} | {key: place[key] for key in PLACES if place.get(key) is not None}}
 
 

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from hub.api import schemas
 from hub.api.clients import Client
+from hub.api.schemas import conferences as schemas
 from hub.bus.connection import BUS_ERRORS, Outage
 from hub.bus.relay_wire import LIVE_CHANNEL, STATES_CHANNEL, StreamState
 from hub.domain.conference import ACTIVE

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from hub.api.schemas import Reply, Request
+from hub.api.schemas.base import Reply, Request
 from hub.bus import gateway_wire as wire
 from hub.domain.gb_url import SubPolicy
 from hub.domain.ids import CameraId, GbId, UnitId
@@ -255,7 +255,7 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class Move(Request):
-    """Until the next command; all zero stops."""
+    """Until the next command, for 8 s at most: say it again to go on. All zero stops."""
 
     type: Literal["move"]
     pan: Unit = 0
@@ -264,6 +264,8 @@ class Move(Request):
 
 
 class Lens(Request):
+    """Likewise."""
+
     type: Literal["lens"]
     focus: Unit = 0
     iris: Unit = 0
@@ -320,8 +322,15 @@ class Simple(Request):
     type: Literal["guard", "unguard", "reset_alarm", "record", "stop_record", "reboot", "keyframe", "info", "status"]
 
 
+class Config(Request):
+    """What the device is set to (ConfigDownload); administrators only."""
+
+    type: Literal["config"]
+    what: Literal["BasicParam", "VideoParamOpt", "SVACEncodeConfig", "SVACDecodeConfig"] = "BasicParam"
+
+
 CameraCommand: TypeAlias = Annotated[
-    Move | Lens | Preset | PresetsQuery | Cruise | Scan | Switch | Home | Precise | Simple,
+    Move | Lens | Preset | PresetsQuery | Cruise | Scan | Switch | Home | Precise | Simple | Config,
     Field(discriminator="type"),
 ]
 

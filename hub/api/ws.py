@@ -10,11 +10,11 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from hub.api import schemas
 from hub.api.clients import Client, Reason
 from hub.api.deps import get_context, part, signed_in
 from hub.api.errors import error_body
 from hub.api.fanout import Fanout
+from hub.api.schemas import accounts as schemas
 from hub.api.security import session_token
 from hub.domain.errors import HubError, TooMany, Unavailable
 from hub.domain.roles import Right

@@ -9,7 +9,7 @@ from hub.domain.ids import GbId
 
 
 class Move(Internal):
-    """Continuous PTZ until the next command; all zero stops. Speeds 0–1 of the device's range."""
+    """Continuous PTZ until the next command, for 8 s at most; all zero stops. Speeds 0–1 of the device's range."""
 
     type: Literal["move"] = "move"
     channel: GbId
@@ -19,6 +19,8 @@ class Move(Internal):
 
 
 class Lens(Internal):
+    """Likewise."""
+
     type: Literal["lens"] = "lens"
     channel: GbId
     focus: float = Field(default=0, ge=-1, le=1)  # near is positive

@@ -5,6 +5,7 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     PUT    /streams/{stream}                  StreamConfig -> 204   desired state, idempotent
     DELETE /streams/{stream}                  -> 204                forget it, end its sessions
     GET    /streams                           -> StreamStates
+    GET    /streams/{stream}                  -> StreamState
     POST   /streams/{stream}/whep             OfferIn -> 201 AnswerOut | 4xx ErrorOut
     POST   /streams/{stream}/whip             OfferIn -> 201 AnswerOut   (the stream comes into being)
     PATCH  /sessions/{session}                FragmentIn -> FragmentOut   trickle (RFC 8840); ICE anew
@@ -21,7 +22,6 @@ Every internal request carries ``Authorization: Bearer <per-installation token>`
     POST   /streams/{stream}/ps               PsOutIn -> 200 application/x-ndjson: PsOutState, then empty lines; as PS
                                               to an upper platform until either side closes the connection
     DELETE /sessions/{session}                -> 204
-    PUT    /sessions/{session}/low            LowIn -> 204          a leg's: the smaller layers, or no more
     DELETE /sessions?owner={user}             -> 204                a right was withdrawn
     GET    /streams/{stream}.ts?owner={user}  -> 200 video/mp2t without end; its session is in SESSION_HEADER
     GET    /streams/{stream}/snapshot?owner=  -> 200 image/jpeg     the newest key frame; the source is opened for it
@@ -178,12 +178,6 @@ class AnswerOut(Internal):
     sdp: str
     session: str
     asks: bool = True  # WHEP: the stream's publisher can be asked for key frames
-
-
-class LowIn(Internal):
-    """Whether a relay's viewers have a use for the smaller layers of a camera; its sub stream is opened then."""
-
-    wanted: bool
 
 
 class PushIn(Internal):

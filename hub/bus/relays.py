@@ -13,7 +13,6 @@ from hub.bus.relay_wire import (
     DrainIn,
     FragmentIn,
     FragmentOut,
-    LowIn,
     OfferIn,
     PushIn,
     StreamConfig,
@@ -92,6 +91,10 @@ class Relays(InternalClient):
         answer = await self.call("GET", base, "/streams")
         return self.parsed(StreamStates, answer).items
 
+    async def stream(self, base: str, stream: str) -> StreamState:
+        """State of one stream. Raises NotFound ``stream.unknown``."""
+        return self.parsed(StreamState, await self.call("GET", base, f"/streams/{stream}"))
+
     async def whep(self, base: str, stream: str, offer: OfferIn) -> AnswerOut:
         """A viewer's session. The source may have to be opened first, which the relay does behind the answer."""
         return self.parsed(AnswerOut, await self.call("POST", base, f"/streams/{stream}/whep", body=offer))
@@ -151,10 +154,6 @@ class Relays(InternalClient):
         """Take from a subscriber what hangs on this key alone. Unknown is as good as gone."""
         with contextlib.suppress(NotFound):
             await self.call("DELETE", base, f"/subscribers/{session}/grants", params={"key": key})
-
-    async def low(self, base: str, session: str, *, wanted: bool) -> None:
-        """Have a leg bring the smaller layers of a camera, too, or no more. Raises NotFound ``session.unknown``."""
-        await self.call("PUT", base, f"/sessions/{session}/low", body=LowIn(wanted=wanted))
 
     async def end_session(self, base: str, session: str) -> None:
         """End one session. Unknown is as good as ended."""

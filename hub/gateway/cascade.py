@@ -106,8 +106,11 @@ class Upper:
 
     async def _register(self, expires_s: int) -> bool:
         config = self.config
+        family = socket.AF_INET6 if ":" in self._node.config.host else socket.AF_INET  # of the port that we speak by
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(config.host, config.port, type=socket.SOCK_DGRAM)
+            found = await asyncio.get_running_loop().getaddrinfo(
+                config.host, config.port, family=family, type=socket.SOCK_DGRAM
+            )
         except (OSError, UnicodeError):  # UnicodeError: a label over 63 characters
             self._say("offline", "gb28181.no_such_host")
             return False
@@ -194,6 +197,7 @@ class Cascade:
         self.talks = CascadeTalks(node, calls.numbers, reports, clock)
         self.answers = Answers(node, devices, questions, self.talks)
         self.calls = CascadeCalls(node, calls, reports, token, clock)
+        self.calls.may = self.talks.may = self._may
         calls.on_file_end = self.calls.file_end
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -220,6 +224,14 @@ class Cascade:
                 self._tasks[config.id] = self._group.create_task(
                     forever(f"upper/{config.id}", upper.run), name=f"upper/{config.id}"
                 )
+        self.calls.withdraw()
+        self.talks.withdraw()
+
+    def _may(self, upper: str, shared: SharedChannel) -> bool:
+        """Whether a platform still sees this camera under this identifier."""
+        known = self._uppers.get(upper)
+        now = None if known is None else known.channels.get(shared.id)
+        return now is not None and now.camera == shared.camera
 
     def states(self) -> list[UpperState]:
         """How each stands."""

@@ -7,14 +7,14 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from hub.bus.call_wire import ControlIn, MediaMode
-from hub.bus.gateway_wire import CascadeEnd, CascadeInvite, CascadeMedia
+from hub.bus.gateway_wire import CascadeEnd, CascadeInvite, CascadeMedia, SharedChannel
 from hub.bus.relay_lines import RelayLines
 from hub.bus.relay_wire import PsOutIn, PsOutState
 from hub.domain.clock import Clock
@@ -43,6 +43,14 @@ class _Asked:
     media: "asyncio.Future[CascadeMedia]"
 
 
+@dataclass
+class _Running:
+    upper: "Upper"
+    shared: SharedChannel
+    call: Call
+    stream: str
+
+
 class CascadeCalls:
     """One per gateway."""
 
@@ -53,14 +61,22 @@ class CascadeCalls:
         self._relays = RelayLines(token)
         self._clock = clock
         self._asked: dict[str, _Asked] = {}
-        self._running: dict[str, str] = {}  # Call-ID -> upper
-        self._playing: dict[str, tuple[Upper, Call, str]] = {}  # stream -> who watches it, and which channel
+        self._running: dict[str, _Running] = {}  # by Call-ID
+        self.may: Callable[[str, SharedChannel], bool] = lambda upper, shared: True
+        """Whether a platform may see a channel now; ``Cascade`` knows."""
         self._telling: set[asyncio.Task[None]] = set()
         self.gateway = ""  # our node id
 
     def by_upper(self) -> Counter[str]:
         """How many calls each platform has."""
-        return Counter(self._running.values())
+        return Counter(each.upper.config.id for each in self._running.values())
+
+    def withdraw(self) -> None:
+        """What is shared has changed: hang up what may be seen no more."""
+        for running in list(self._running.values()):
+            if not self.may(running.upper.config.id, running.shared):
+                log.info("upper.withdrawn", upper=running.upper.config.id, channel=running.shared.id)
+                running.call.hang_up()
 
     def media(self, call: str, media: CascadeMedia) -> None:
         """What the api found."""
@@ -107,21 +123,21 @@ class CascadeCalls:
             if media.relay is None or media.stream is None:
                 tx.respond(BUSY.get(media.error or "", 480))
                 return
-            await self._send(upper, tx, offer, media, shared.id)
+            await self._send(upper, tx, offer, media, shared)
         finally:
             if media.stream is not None and question.purpose == "playback":
                 self._reports.tell(CascadeEnd(stream=media.stream, at=self._clock()))
 
     def file_end(self, stream: str) -> None:
         """The device below has sent all of a recording: say so above (2016 9.8.2)."""
-        if (found := self._playing.get(stream)) is None:
+        found = next((each for each in self._running.values() if each.stream == stream), None)
+        if found is None:
             return
-        upper, call, channel = found
-        body = manscdp.write(MediaStatus(sn=1, device=channel), upper.config.charset)
+        body = manscdp.write(MediaStatus(sn=1, device=found.shared.id), found.upper.config.charset)
 
         async def tell() -> None:
             with contextlib.suppress(SipFailure):
-                await call.request("MESSAGE", body=body, content_type=manscdp.CONTENT_TYPE)
+                await found.call.request("MESSAGE", body=body, content_type=manscdp.CONTENT_TYPE)
 
         task = asyncio.create_task(tell(), name=f"upper/file_end/{stream}")
         self._telling.add(task)
@@ -140,7 +156,7 @@ class CascadeCalls:
             self._asked.pop(question.call, None)
 
     async def _send(
-        self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, media: CascadeMedia, channel: str
+        self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, media: CascadeMedia, shared: SharedChannel
     ) -> None:
         assert media.relay is not None
         assert media.stream is not None
@@ -161,9 +177,11 @@ class CascadeCalls:
                 sending = await stack.enter_async_context(self._relays.open(media.relay, media.stream, wish))
                 if tx.answered:
                     return  # cancelled meanwhile
+                if not self.may(upper.config.id, shared):  # withdrawn meanwhile
+                    tx.respond(404)
+                    return
                 call = self._answer(upper, tx, offer, mode, sending.first)
-                self._running[call.id] = upper.config.id
-                self._playing[media.stream] = (upper, call, channel)
+                self._running[call.id] = _Running(upper, shared, call, media.stream)
                 call.on_request = lambda request: self._inside(request, media.stream or "")
                 ended = asyncio.create_task(call.wait_ended(), name=f"upper/call/{call.id}")
                 over = asyncio.create_task(sending.ended(), name=f"upper/media/{call.id}")
@@ -171,7 +189,6 @@ class CascadeCalls:
                     await asyncio.wait({ended, over}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     self._running.pop(call.id, None)
-                    self._playing.pop(media.stream, None)
                     for task in (ended, over):
                         task.cancel()
                     call.hang_up()

@@ -4,6 +4,7 @@ The api has a relay take the sound, which asks for our INVITE as it asks for pic
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ import structlog
 from starlette.responses import Response as HttpResponse
 
 from hub.bus.call_wire import CallIn, CallOut
-from hub.bus.gateway_wire import CascadeEnd, CascadeTalk
+from hub.bus.gateway_wire import CascadeEnd, CascadeTalk, SharedChannel
 from hub.domain.clock import Clock
 from hub.domain.errors import NotFound, TooMany, Unavailable
 from hub.gateway.calls import stream_of
@@ -37,7 +38,14 @@ MAX_TALKS: Final = 64
 @dataclass
 class _Wanted:
     source: str  # who speaks, as the platform names it
+    shared: SharedChannel
     until: float
+
+
+@dataclass
+class _Running:
+    shared: SharedChannel
+    call: Call | None = None  # None until it is answered
 
 
 class CascadeTalks:
@@ -49,7 +57,9 @@ class CascadeTalks:
         self._reports = reports
         self._clock = clock
         self._wanted: dict[tuple[str, str], _Wanted] = {}  # by platform and channel
-        self._running: set[tuple[str, str]] = set()  # called, answered or not
+        self._running: dict[tuple[str, str], _Running] = {}  # called, answered or not
+        self.may: Callable[[str, SharedChannel], bool] = lambda upper, shared: True
+        """Whether a platform may use a channel now; ``Cascade`` knows."""
         self.gateway = ""  # our node id
 
     def wanted(self, upper: "Upper", notify: BroadcastNotify) -> bool:
@@ -63,13 +73,20 @@ class CascadeTalks:
         if len(self._wanted) + len(self._running) >= MAX_TALKS:
             return False
         source = notify.source if is_id(notify.source) else upper.config.id  # it will stand in a header of ours
-        self._wanted[key] = _Wanted(source, now + WANTED_S)
+        self._wanted[key] = _Wanted(source, shared, now + WANTED_S)
         self._reports.tell(
             CascadeTalk(
                 node=self.gateway, upper=upper.config.id, channel=shared.id, camera=shared.camera, at=self._clock()
             )
         )
         return True
+
+    def withdraw(self) -> None:
+        """What is shared has changed: hang up on who may speak no more."""
+        for (upper, channel), running in list(self._running.items()):
+            if running.call is not None and not self.may(upper, running.shared):
+                log.info("upper.withdrawn", upper=upper, channel=channel)
+                running.call.hang_up()
 
     async def listen(self, upper: "Upper | None", wish: CallIn) -> HttpResponse:
         """Call the platform for its sound; lines go on until the call ends.
@@ -78,27 +95,30 @@ class CascadeTalks:
         """
         key = (wish.device, wish.channel)
         wanted = self._wanted.pop(key, None)
-        if upper is None or wanted is None:
+        if upper is None or wanted is None or not self.may(wish.device, wanted.shared):
             self._reports.tell(CascadeEnd(stream=stream_of(wish), at=self._clock()))
             raise NotFound("call.unknown", "the platform does not want to speak to this camera")
-        self._running.add(key)
+        self._running[key] = running = _Running(wanted.shared)
         try:
             call, first = await self._call(upper, wish, wanted)
         except BaseException:
-            self._running.discard(key)
+            self._running.pop(key, None)
             self._reports.tell(CascadeEnd(stream=stream_of(wish), at=self._clock()))
             raise
         lines = Lines(first)
 
         def ended(why: str) -> None:
-            self._running.discard(key)
+            self._running.pop(key, None)
             self._numbers.give_back(first.ssrc or 0)
             self._reports.tell(CascadeEnd(stream=stream_of(wish), at=self._clock()))
             lines.end("gb28181.bye" if why == "bye" else why)
 
+        running.call = call
         call.on_end = ended
         if not call.alive:
             ended(call.why)
+        elif not self.may(wish.device, running.shared):  # withdrawn meanwhile
+            call.hang_up()
 
         async def done() -> None:
             lines.end("left")

@@ -74,24 +74,14 @@ class Catalogs:
         query = CatalogQuery(sn=self._questions.number(), device=device)
         async with self._gate:
             collector = CatalogCollector(query.sn, loop.time())
-            news = asyncio.Event()
 
             def take(page: Message) -> None:
                 if isinstance(page, Catalog):
                     fresh = collector.page(page, loop.time())
                     self._tell(device, collector, fresh, done=False)
-                    news.set()
 
             try:
-                with self._questions.expecting(device, Catalog.CMD, query.sn, take):
-                    await self._questions.send(device, query)
-                    while not collector.done(loop.time()):
-                        try:
-                            async with asyncio.timeout_at(collector.deadline):
-                                await news.wait()
-                        except TimeoutError:
-                            continue
-                        news.clear()
+                await self._questions.pages(device, query, Catalog.CMD, collector, take)
             except HubError as error:
                 log.info("catalog.failed", device=device, error=error.id)
             self._tell(device, collector, [], done=True)

@@ -20,6 +20,7 @@ from hub.gateway.cascade import Cascade
 from hub.gateway.catalogs import Catalogs
 from hub.gateway.commands import perform
 from hub.gateway.devices import Devices
+from hub.gateway.hands import Hands
 from hub.gateway.questions import Questions
 from hub.gateway.talks import Talks
 from hub.gateway.traces import Traces
@@ -41,6 +42,7 @@ class Routes:
         talks: Talks,
         cascade: Cascade,
         traces: Traces,
+        hands: Hands,
         registry: CollectorRegistry,
         configure: Callable[[GatewayConfig], None],
     ) -> None:
@@ -51,6 +53,7 @@ class Routes:
         self._talks = talks
         self._cascade = cascade
         self._traces = traces
+        self._hands = hands
         self._registry = registry
         self._configure = configure
 
@@ -84,7 +87,10 @@ class Routes:
 
     async def command(self, request: Request) -> Response:
         device, body = _device(request), await read(request, CommandIn)
-        return reply(await perform(self._questions, device, body.command, self._devices.edition(device)))
+        self._hands.gives(device, body.command)
+        out = await perform(self._questions, device, body.command, self._devices.edition(device))
+        self._hands.gave(device, body.command)
+        return reply(out)
 
     async def catalog(self, request: Request) -> Response:
         device = _device(request)

@@ -25,6 +25,7 @@ from hub.gateway.calls import MAX_CALLS, Calls
 from hub.gateway.cascade import Cascade
 from hub.gateway.catalogs import Catalogs
 from hub.gateway.devices import Devices
+from hub.gateway.hands import Hands
 from hub.gateway.http import Routes
 from hub.gateway.identity import Identity
 from hub.gateway.inbox import Inbox
@@ -200,6 +201,7 @@ class Gateway:
             self.questions.me = self.calls.me = self.talks.me = self.cascade.me = self.subscriptions.me = self.me
         self.catalogs = self.inbox.catalogs = Catalogs(self.questions, self.reports, self._clock, Errands(group))
         self.catalogs.on_maker = self.devices.describe
+        self.hands = Hands(self.questions, Errands(group))
         self.counts = {
             "sip": self.node.counters,
             "register": self.registrar.counts,
@@ -214,6 +216,7 @@ class Gateway:
             "gateway/devices": self.devices.watch,
             "gateway/registrations": self.devices.keep,
             "gateway/subscriptions": self.subscriptions.run,
+            "gateway/hands": self.hands.watch,
         }
         for name, loop in loops.items():
             group.create_task(forever(name, loop), name=name)
@@ -228,6 +231,7 @@ class Gateway:
             talks=self.talks,
             cascade=self.cascade,
             traces=self.traces,
+            hands=self.hands,
             registry=registry(self.devices, self.reports, self.counts),
             configure=self._configure,
         )

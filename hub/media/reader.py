@@ -22,8 +22,9 @@ class Reader:
     units are dropped until the next key frame, so that what is read always decodes; ``dropped`` counts them.
     """
 
-    def __init__(self, stream: "Read", name: str, maxlen: int) -> None:
+    def __init__(self, stream: "Read", name: str, maxlen: int, *, whole: bool = False) -> None:
         self.name = name
+        self.whole = whole  # it ends with a recording, too
         self.dropped = 0
         self.closed = False
         self._stream = stream

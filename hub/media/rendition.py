@@ -1,12 +1,15 @@
 """A stream's pictures as they came, beside the ones that every browser decodes: for viewers who know their codec."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from hub.media.peer.publication import Asking, Listener, Publication
 from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import AccessUnit, Codec, Kind
+
+MAX_BACKLOG: Final = 512  # units since the last key frame that a converter may begin with
+MAX_BACKLOG_BYTES: Final = 16 * 1024 * 1024
 
 
 class Converter(Protocol):
@@ -32,6 +35,28 @@ class Converter(Protocol):
         """The source begins anew."""
 
 
+class Backlog:
+    """Pictures that have to be converted, from the last key frame on; empty where they became too many."""
+
+    def __init__(self) -> None:
+        self.units: list[AccessUnit] = []
+        self._octets = 0
+
+    def take(self, unit: AccessUnit) -> None:
+        """The next one."""
+        if unit.keyframe:
+            self.clear()
+        if unit.keyframe or self.units:
+            self.units.append(unit)
+            self._octets += len(unit.data)
+            if len(self.units) > MAX_BACKLOG or self._octets > MAX_BACKLOG_BYTES:
+                self.clear()
+
+    def clear(self) -> None:
+        """What was is past."""
+        self.units, self._octets = [], 0
+
+
 class Native:
     """The original pictures of a stream as a Publication of their own; sound, life and id are the stream's."""
 
@@ -50,6 +75,10 @@ class Native:
     @property
     def ended(self) -> bool:
         return self._ended or self._whole.ended
+
+    @property
+    def known(self) -> bool:
+        return True
 
     @property
     def tracks(self) -> Mapping[Kind, Track]:
@@ -91,6 +120,10 @@ class Native:
     def prefer(self, viewer: str, *, low: bool) -> None:
         """It has one layer alone."""
 
+    @property
+    def low_wanted(self) -> bool:
+        return False
+
     def on_end(self, ending: Callable[[], None]) -> None:
         self._endings.append(ending)
 
@@ -115,6 +148,9 @@ class Native:
 
     def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
         self._whole.publish_rtp(kind, packets, at_ms, layer)
+
+    def rest(self, layer: int) -> None:
+        self._whole.rest(layer)
 
     def request_keyframe(self, layer: int = 0) -> None:
         """A camera cannot be asked."""

@@ -9,17 +9,21 @@ from typing import Final, Self, cast
 from hub.domain.clock import Clock
 from hub.media.peer.publication import Asking, Listener, Publication
 from hub.media.reader import Reader
-from hub.media.rendition import Converter, Native
+from hub.media.rendition import Backlog, Converter, Native
 from hub.media.rtp import h264, h265
 from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.track import Track
-from hub.media.rtp.unit import KIND_OF, AccessUnit, Codec, Kind, UnitCodec
+from hub.media.rtp.unit import KIND_OF, AccessUnit, Codec, Description, Kind, UnitCodec
 
 MAX_UNIT: Final = 8 * 1024 * 1024  # bytes of one access unit
 MAX_LAYERS: Final = 4
-MAX_BACKLOG: Final = 512  # units since the last key frame that a converter may begin with
-MAX_BACKLOG_BYTES: Final = 16 * 1024 * 1024
+SOUND_CHANGES_MS: Final = 5_000  # between changes of the coding of sound that only its units tell of
 _PLAYED: Final[Mapping[UnitCodec, Codec]] = {"h265": "h264", "aac": "opus"}  # what viewers get of it
+
+
+def _played(codec: UnitCodec) -> Codec:
+    """What viewers get of a source's codec."""
+    return _PLAYED.get(codec) or cast(Codec, codec)
 
 
 @dataclass(slots=True)
@@ -37,8 +41,10 @@ class Stream:
     """One camera or one conference member: RTP made once, a GOP cache, a history for NACK, any number of readers.
 
     ``expects`` are the codecs a pull source will bring ("h264" for a camera), so that a viewer can be answered
-    before the source is open; ``layers`` how many of video it brings (main and sub stream).
-    ``on_change`` is called after each change of ``subscribers`` (viewers and taps).
+    before the source is open; ``guessed``: that is only what such a source usually brings, and ``described`` waits for
+    the source's own word. ``layers``: how many of video it brings (main and sub stream).
+    ``on_change`` is called after each change of ``subscribers`` (viewers and taps), ``on_described`` when it became
+    known what it carries, or turned out to be something else than before.
     ``last_unit_at`` is in ms by the hub's clock; ``last_keyframe`` the newest key frame of a pull source, its
     parameter sets in front. Pictures that no browser decodes as they are, and AAC, go to ``converter``, and what it
     makes of them to the viewers; taps read the original. Viewers who decode the original can have it by ``rendition``.
@@ -50,8 +56,10 @@ class Stream:
         *,
         clock: Clock,
         expects: Sequence[Codec] = (),
+        guessed: bool = False,
         layers: int = 1,
         on_change: Callable[[], None] | None = None,
+        on_described: Callable[[], None] | None = None,
     ) -> None:
         self.id = id
         self.ended = False
@@ -60,6 +68,8 @@ class Stream:
         self.last_keyframe: AccessUnit | None = None
         self._clock = clock
         self._on_change = on_change
+        self._on_described = on_described
+        self._guessed = guessed
         self._tracks: dict[Kind, Track] = {KIND_OF[codec]: Track(codec) for codec in expects}
         self._more: list[Track] = []  # further layers of video
         self._grow(layers)
@@ -68,8 +78,8 @@ class Stream:
         self._native: Native | None = None
         self._brings: dict[Kind, UnitCodec] = {}  # a pull source's own codecs
         self._foreign = False  # its pictures have to be converted
-        self._backlog: list[AccessUnit] = []
-        self._backlog_bytes = 0
+        self._backlog = Backlog()
+        self._sound_changed_at: int | None = None
         self._needing: set[str] = set()  # viewers of what every browser decodes
         self._hearing: set[str] = set()  # who would hear converted sound
         self._sets = h264.ParameterSets()
@@ -82,7 +92,7 @@ class Stream:
         self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
         self.described = asyncio.Event()  # it is known what it carries
-        if self._tracks:
+        if self._tracks and not guessed:
             self.described.set()
 
     @property
@@ -101,6 +111,11 @@ class Stream:
         kinds: tuple[Kind, ...] = ("video", "audio")
         found = [self._brings.get(kind) or self._tracks[kind].codec for kind in kinds if kind in self._seen]
         return "+".join(found) or None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what it carries; else its tracks are those that such a source usually has."""
+        return self.described.is_set()
 
     @property
     def tracks(self) -> Mapping[Kind, Track]:
@@ -125,6 +140,65 @@ class Stream:
         while video is not None and len(self._more) + 1 < min(layers, MAX_LAYERS):
             self._more.append(Track(video.codec, video, len(self._more) + 1))
 
+    # what a pull source brings ----------------------------------------------------------------------
+
+    def describe(self, found: Description) -> None:
+        """The source's own word, each time it is opened and before its units: the tracks are those from now on.
+
+        Sound that a whole description does not name is none; pictures that it does not name are as they were.
+        """
+        if self.ended:
+            return
+        video = next((codec for codec in found.codecs if KIND_OF[codec] == "video"), None)
+        sound = next((codec for codec in found.codecs if KIND_OF[codec] == "audio"), None)
+        news = not self.known
+        if video is not None:
+            news = self._expect_picture(video, found.passes) or news
+        if sound is not None or found.whole:
+            news = self._expect_sound(sound) or news
+        if news:
+            self._learned()
+
+    def forget_description(self) -> None:
+        """Another source will bring this stream: what was known of the last one is only a guess now."""
+        if self._guessed:
+            self.described.clear()
+
+    def _learned(self) -> None:
+        self.described.set()
+        if self._on_described is not None:
+            self._on_described()
+
+    def _expect_picture(self, codec: UnitCodec, passes: bool) -> bool:
+        """Whether there is more, or less, to be had than before."""
+        before, self._brings["video"] = self._brings.get("video"), codec
+        native = self._native
+        self._track_for(codec)
+        if codec == "h265":
+            if not self._foreign:
+                self._be_foreign(True)
+            if passes:
+                self._need_native()
+            else:
+                self._drop_native()
+        elif self._foreign and before != codec:  # else it is H.264 that has to be converted
+            self._be_foreign(False)
+        return native is not self._native
+
+    def _expect_sound(self, codec: UnitCodec | None) -> bool:
+        """Whether the sound is another one than before."""
+        track = self._tracks.get("audio")
+        played = None if codec is None else _played(codec)
+        if played == (None if track is None else track.codec):
+            return False
+        if codec is None:
+            del self._tracks["audio"]
+            self._brings.pop("audio", None)
+            self._seen.discard("audio")
+        else:
+            self._tracks["audio"] = Track(_played(codec))
+        return True
+
     # units of a pull source ------------------------------------------------------------------------
 
     def publish(self, unit: AccessUnit, layer: int = 0) -> None:
@@ -146,6 +220,8 @@ class Stream:
         self._seen.add(unit.kind)
         self._brings[unit.kind] = unit.codec
         if unit.kind == "video":
+            if unit.keyframe and not self.known:  # a source that says nothing of itself
+                self._learned()
             unit = self._remember(unit)
         for reader in self._readers:
             if not reader.offer(unit):
@@ -156,62 +232,83 @@ class Stream:
         if unit.kind == "video" and not (unit.codec == "h264" and unit.passes):
             self._take_foreign(unit)
             return True
+        if unit.kind == "audio" and not self._sounds(unit):
+            return False
         if unit.codec == "aac":
-            self._track_of(unit)
             if self.converter is not None:
                 self.converter.unit(unit)
             return True
         if unit.kind == "video" and self._foreign:
             self._be_foreign(False)
-        if self._track_of(unit).codec != unit.codec:
+        if self._track_for(unit.codec).codec != unit.codec:
             return False
         self.publish_converted(unit)
         return True
 
-    def _track_of(self, unit: AccessUnit) -> Track:
-        track = self._tracks.get(unit.kind)
-        if track is None:
-            track = self._tracks[unit.kind] = Track(_PLAYED.get(unit.codec) or cast(Codec, unit.codec))
+    def _sounds(self, unit: AccessUnit) -> bool:
+        """Whether sound of this coding has its track; it may be the first of it, or of another coding than before."""
+        track = self._tracks.get("audio")
+        if track is not None and track.codec == _played(unit.codec):
+            return True
+        last = self._sound_changed_at
+        if track is not None and last is not None and unit.at_ms - last < SOUND_CHANGES_MS:
+            return False  # a source that says this and that makes nobody come again and again
+        self._sound_changed_at = unit.at_ms
+        self._expect_sound(unit.codec)
+        if not self._guessed:
             self.described.set()
+        if self.known:
+            self._learned()
+        return True
+
+    def _track_for(self, codec: UnitCodec) -> Track:
+        track = self._tracks.get(KIND_OF[codec])
+        if track is None:
+            track = self._tracks[KIND_OF[codec]] = Track(_played(codec))
+            if not self._guessed:
+                self.described.set()
         return track
 
     def publish_converted(self, unit: AccessUnit) -> None:
         """One unit that every browser decodes, to viewers alone."""
-        if not self.ended and (packets := self._track_of(unit).append_unit(unit)):
+        track = self._tracks.get(unit.kind)
+        if self.ended or track is None or track.codec != unit.codec:
+            return  # a converter may still bring what the source has ceased to send
+        if packets := track.append_unit(unit):
             for listener in self._listeners[unit.kind]:
                 listener(packets)
 
     # pictures that not everybody decodes ------------------------------------------------------------
 
     def _take_foreign(self, unit: AccessUnit) -> None:
-        self._track_of(unit)
+        self._track_for(unit.codec)
         if not self._foreign:
             self._be_foreign(True)
         if unit.codec == "h265" and unit.passes:
-            if self._native is None:
-                self._native = Native(self, "h265")
-            self._native.publish(unit)
-        elif self._native is not None:
+            fresh = self._native is None
+            self._need_native().publish(unit)
+            if fresh and self.known:
+                self._learned()
+        else:
             self._drop_native()
-        if unit.keyframe:
-            self._backlog, self._backlog_bytes = [], 0
-        if unit.keyframe or self._backlog:
-            self._backlog.append(unit)
-            self._backlog_bytes += len(unit.data)
-            if len(self._backlog) > MAX_BACKLOG or self._backlog_bytes > MAX_BACKLOG_BYTES:
-                self._backlog, self._backlog_bytes = [], 0
+        self._backlog.take(unit)
         if self.converter is not None:
             self.converter.unit(unit)
 
     def _be_foreign(self, foreign: bool) -> None:
         """From here on the source's pictures have to be converted, or no more."""
         self._foreign = foreign
-        self._backlog, self._backlog_bytes = [], 0
+        self._backlog.clear()
         self._tracks["video"].restart()
         if not foreign:
             self._drop_native()
             if self.converter is not None:
                 self.converter.restart()
+
+    def _need_native(self) -> Native:
+        if self._native is None:
+            self._native = Native(self, "h265")
+        return self._native
 
     def _drop_native(self) -> None:
         native, self._native = self._native, None
@@ -221,7 +318,7 @@ class Stream:
     @property
     def backlog(self) -> Sequence[AccessUnit]:
         """Pictures that have to be converted, from the last key frame on."""
-        return tuple(self._backlog)
+        return tuple(self._backlog.units)
 
     @property
     def needs_conversion(self) -> bool:
@@ -281,7 +378,7 @@ class Stream:
         self._sets.clear()
         self._sets_h265.clear()
         self.last_keyframe = None
-        self._backlog, self._backlog_bytes = [], 0
+        self._backlog.clear()
         if self._native is not None:
             self._native.track.restart()
         for track in (*self._tracks.values(), *self._more):
@@ -289,9 +386,9 @@ class Stream:
         if self.converter is not None:
             self.converter.restart()
 
-    def units(self, name: str, maxlen: int = 64) -> Reader:
-        """Subscribe a tap now; it starts at the next key frame."""
-        reader = Reader(self, name, maxlen)
+    def units(self, name: str, maxlen: int = 64, *, whole: bool = False) -> Reader:
+        """Subscribe a tap now; it starts at the next key frame. ``whole``: it ends when a recording was played out."""
+        reader = Reader(self, name, maxlen, whole=whole)
         if self.ended:
             reader.finish()
             return reader
@@ -404,6 +501,12 @@ class Stream:
             for listener in self._listeners[kind]:
                 listener(stored)
 
+    def rest(self, layer: int) -> None:
+        """The publisher sends this layer of video no more, until packets come again."""
+        tracks = self.layers("video")
+        if layer < len(tracks):
+            tracks[layer].resting = True
+
     def source_asks(self, ask: Asking | None) -> None:
         """How a pull source is asked for a key frame; ``None`` where it cannot be."""
         self._ask = ask
@@ -418,6 +521,12 @@ class Stream:
             self.converter.want_key()
 
     # the end ----------------------------------------------------------------------------------------
+
+    def played_out(self) -> None:
+        """A recording came to its end: who keeps it as a file has all of it, viewers keep the last picture."""
+        for reader in self._readers:
+            if reader.whole:
+                reader.finish()
 
     def end(self) -> None:
         """End for good: readers finish, viewers' sessions end. May be called twice."""

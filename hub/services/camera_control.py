@@ -67,7 +67,7 @@ class CameraControl:
         Raises NotFound, Invalid (``records.span``), Conflict (``camera.not_gb28181``), Unavailable.
         """
         require(actor, Right.CAMERA_CONTROL)
-        check_span(start_s, end_s)
+        check_span(start_s, end_s, most_s=MOST_RECORD_S)
         async with self._ctx.reading() as db:
             place = await self.place(db, actor, camera)
         node = await self._book.need()
@@ -92,7 +92,8 @@ class CameraControl:
             record(db, CameraControlled(by=actor.id, what=kind), unit=place.unit, ref=camera, at=now)
 
 
-def check_span(start_s: int, end_s: int) -> None:
-    """Raise Invalid (``records.span``) unless this is a time of at most 31 days that ends after it begins."""
-    if not 0 <= start_s < end_s or end_s - start_s > MOST_RECORD_S:
-        raise Invalid("records.span", "a recording is asked for by a time of at most 31 days", field="end")
+def check_span(start_s: int, end_s: int, *, most_s: int) -> None:
+    """Raise Invalid (``records.span``) unless this is a time of at most ``most_s`` that ends after it begins."""
+    if not 0 <= start_s < end_s or end_s - start_s > most_s:
+        longest = f"{most_s // 3_600} hours"
+        raise Invalid("records.span", f"a recording is asked for by a time of at most {longest}", field="end")

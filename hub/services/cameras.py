@@ -2,29 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.bus.relay_wire import StreamState
-from hub.domain import cursor
 from hub.domain.errors import Conflict, Invalid, NotFound
 from hub.domain.events import CameraAdded, CameraChanged, CameraRemoved
 from hub.domain.ids import CameraId, GbId, UnitId, new_id
 from hub.domain.roles import Right
 from hub.domain.source_url import check_url
 from hub.domain.units import UnitTree
-from hub.services.access import ALL, holds, may_see_unit, need_unit, reach, require
+from hub.services.access import holds, may_see_unit, need_unit, reach, require, units_in
 from hub.services.context import Actor, Context
 from hub.services.live import publish_live
+from hub.services.paging import MAX_PAGE, by_name, more
 from hub.services.rules import publish_rules
 from hub.services.units import tree
 from hub.store import cameras as store
 from hub.store.outbox import record
 from hub.store.tables import CameraRow, UnitRow
-
-MAX_PAGE: Final = 200
 
 
 class CameraStates(Protocol):
@@ -166,21 +164,18 @@ async def list_cameras(
 ) -> CameraPage:
     """Cameras within reach, by name. ``unit`` narrows to a unit and what lies below it."""
     require(actor, Right.CAMERA_READ)
-    key = None if after is None else cursor.decode(after, str, str)
+    place = by_name(after)
     limit = min(limit, MAX_PAGE)
     async with ctx.reading() as db:
         units = await tree(ctx, db)
-        area = reach(units, actor)
-        wanted = None if area is ALL else frozenset(area)
+        wanted = units_in(reach(units, actor))
         if unit is not None:
             wanted = units.below(unit) if wanted is None else units.below(unit) & wanted
-        place = None if key is None else (str(key[0]), str(key[1]))
         rows, total = await store.page(db, units=wanted, q=q.strip(), after=place, limit=limit + 1)
         watched = await store.watched(db, [row.id for row in rows])
     shown = rows[:limit]
     items = [_view(row, units, actor, states, watched=row.id in watched) for row in shown]
-    more = cursor.encode(shown[-1].name, shown[-1].id) if len(rows) > limit else None
-    return CameraPage(items, total, more)
+    return CameraPage(items, total, more(rows, limit, lambda row: (row.name, row.id)))
 
 
 async def get_camera(ctx: Context, actor: Actor, states: CameraStates, camera: CameraId) -> CameraView:

@@ -4,6 +4,7 @@ What is remembered lies in Redis for some hours: who plays what. A relay that lo
 person comes back to it.
 """
 
+import contextlib
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hub.bus.call_wire import ControlIn
 from hub.bus.relay_wire import NodeInfo
 from hub.bus.relays import TransportStream
-from hub.domain.errors import Conflict, Invalid, NotFound
+from hub.domain.errors import Conflict, NotFound
 from hub.domain.events import CameraPlayedBack
 from hub.domain.ids import CameraId, StreamId, new_id
 from hub.domain.roles import Right
 from hub.services.access import require
 from hub.services.accounts import SignedInAs
-from hub.services.camera_control import CameraControl
+from hub.services.camera_control import CameraControl, check_span
 from hub.services.context import Context
 from hub.services.gateways import GatewayBook
 from hub.services.media import Answered, Media, owner_key
@@ -62,8 +63,7 @@ class Playbacks:
         Raises NotFound, Invalid (``records.span``), Conflict (``camera.not_gb28181``).
         """
         require(who.actor, Right.CAMERA_CONTROL)
-        if not 0 < start_s < end_s or end_s - start_s > MOST_S:
-            raise Invalid("records.span", "a playback has at most 24 hours and ends after it begins", field="end")
+        check_span(start_s, end_s, most_s=MOST_S)
         async with self._ctx.reading() as db:
             place = await self._control.place(db, who.actor, camera)
         now = self._ctx.clock()
@@ -103,8 +103,10 @@ class Playbacks:
         """
         await self.mine(who, id)
         node = await self._placements.where(id)
-        states = [] if node is None else await self._media.relays.streams(node.url)
-        call = next((state.call for state in states if state.stream == id), None)
+        call = None
+        if node is not None:
+            with contextlib.suppress(NotFound):
+                call = (await self._media.relays.stream(node.url, id)).call
         if call is None:
             raise Conflict("playback.not_running", "nothing is played; watch it first")
         gateway = await self._book.need()

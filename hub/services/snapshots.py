@@ -29,6 +29,7 @@ from hub.store.outbox import record
 
 ASKED_KEY: Final = "upload:{session}"
 CAME_KEY: Final = "uploaded:{session}"
+TAKEN_KEY: Final = "uploads:{session}"  # places that are taken: two pictures may come at one moment
 ASKED_S: Final = 600
 CAME_S: Final = 86_400
 PATH: Final = "/uploads/"
@@ -102,12 +103,12 @@ class Snapshots:
     async def expects(self, session: str) -> Asked:
         """What may still be uploaded. Raises NotFound ``upload.unknown``."""
         text = await remembered(self._ctx, lambda redis: redis.get(ASKED_KEY.format(session=session)))
-        came = await remembered(self._ctx, lambda redis: redis.llen(CAME_KEY.format(session=session)))
+        taken = await remembered(self._ctx, lambda redis: redis.get(TAKEN_KEY.format(session=session)))
         try:
             asked = None if text is None else Asked.model_validate_json(str(text))
         except ValidationError:
             asked = None
-        if asked is None or int(came) >= asked.count:
+        if asked is None or int(taken or 0) >= asked.count:
             raise NotFound("upload.unknown", "nothing is expected here")
         return asked
 
@@ -115,6 +116,11 @@ class Snapshots:
         """A picture came. Raises NotFound ``upload.unknown``, Invalid (``picture.unknown``, ``picture.too_large``)."""
         asked = await self.expects(session)
         inspect(data)
+        place = TAKEN_KEY.format(session=session)
+        taken = await remembered(self._ctx, lambda redis: redis.incr(place))
+        await remembered(self._ctx, lambda redis: redis.expire(place, ASKED_S))
+        if int(taken) > asked.count:
+            raise NotFound("upload.unknown", "nothing is expected here")
         name = await pictures(self._ctx).put(data)
         key, row = CAME_KEY.format(session=session), f"{asked.camera} {self._ctx.clock()} {name}"
         await remembered(self._ctx, lambda redis: redis.rpush(key, row))

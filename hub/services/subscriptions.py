@@ -200,6 +200,7 @@ class Subscription:
     async def _sync(self) -> None:
         await self._mind_connection()
         await self._authorise()
+        self._say_refused()  # at once: what is granted may have to wait for a relay, or there is none
         for last in (False, False, True):  # a relay that is gone, one that has forgotten, and then it should be there
             if not self._granted and self._connection is None:
                 break

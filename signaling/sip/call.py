@@ -1,4 +1,4 @@
-"""INVITE calls (RFC 3261 §13, §14, §15): asking, cancelling, answering until the ACK, re-INVITE, session timers, BYE.
+"""INVITE calls (RFC 3261 §13, §14, §15): answering until the ACK, re-INVITE, session timers, BYE. ``inviting`` asks.
 
 A call knows no sockets: its ``Agent`` (the stack) sends, keeps the clock and the timers.
 """
@@ -11,14 +11,13 @@ from signaling.rtsp.auth import Credentials
 from signaling.sip import session_timer
 from signaling.sip.address import SipError
 from signaling.sip.dialog import Dialog
-from signaling.sip.layer import ClientTransaction, Clocks, Flow, ServerTransaction, Why, cancel_of
+from signaling.sip.layer import ClientTransaction, Clocks, Flow, ServerTransaction, Why
 from signaling.sip.message import Request, Response
 from signaling.sip.session_timer import MINIMUM_S, IntervalTooSmall, SessionTimer
 from signaling.sip.timers import Timer, Timers
 
 Outcome: TypeAlias = Response | Why
 Done: TypeAlias = Callable[[Outcome], None]
-MAX_FORKS: Final = 8
 
 
 class Agent(Protocol):
@@ -104,7 +103,9 @@ NEXT: Final[Mapping[tuple[Phase, Event], Phase]] = {
 class Call:
     """An answered INVITE. ``why`` says how it ended: bye, local, no_ack, expired, transport, gone."""
 
-    def __init__(self, agent: Agent, dialog: Dialog, flow: Flow, *, phase: Phase, body: bytes = b"") -> None:
+    def __init__(
+        self, agent: Agent, dialog: Dialog, flow: Flow, *, phase: Phase, body: bytes = b"", ours: bytes = b""
+    ) -> None:
         self.agent, self.dialog, self.flow, self.phase = agent, dialog, flow, phase
         self.body = body
         """The other side's last description."""
@@ -115,7 +116,7 @@ class Call:
         self.on_change: Callable[[], None] | None = None
         self.user: object | None = None
         self.theirs_allow: frozenset[str] = frozenset()
-        self._ours = b""  # the description that we sent last, for refreshes
+        self._ours = ours  # the description that we sent last, for refreshes
         self._ours_type = "application/sdp"
         self._ack: tuple[int, bytes] | None = None
         self._repeating: dict[int, Timer] = {}  # CSeq of an INVITE of theirs that waits for its ACK
@@ -373,116 +374,3 @@ class Call:
         )
         agent.keep(call)
         return call
-
-
-class Inviting:
-    """An INVITE of ours, not answered yet. ``done`` gets the Call, the refusal, or why there is neither."""
-
-    def __init__(
-        self,
-        agent: Agent,
-        request: Request,
-        flow: Flow,
-        done: Callable[[Call | Outcome], None],
-        *,
-        provisional: Callable[[Response], None] | None = None,
-        credentials: Credentials | None = None,
-        limit: float = 60.0,
-    ) -> None:
-        self.call: Call | None = None
-        self.agent, self.flow = agent, flow
-        self._done: Callable[[Call | Outcome], None] | None = done
-        self._provisional, self._credentials = provisional, credentials
-        self._cancelled = self._cancel_sent = self._ringing = self._raised = False
-        self._forks: set[str] = set()
-        self._request = request
-        self._exchange = self._send(request)
-        self._timer = agent.timers.at(agent.now() + limit, self._too_late)
-
-    def _send(self, request: Request) -> Exchange:
-        return self.agent.exchange(
-            request, self.flow, self._outcome, provisional=self._heard, credentials=self._credentials
-        )
-
-    def cancel(self) -> None:
-        """Call it off (RFC 3261 §9.1): CANCEL as soon as that is allowed, BYE should a 2xx cross it."""
-        if self._cancelled or self.call is not None:
-            return
-        self._cancelled = True
-        if self._ringing:
-            self._cancel()
-
-    def _cancel(self) -> None:
-        if not self._cancel_sent:
-            self._cancel_sent = True
-            transaction = self._exchange.transaction
-            self.agent.transact(cancel_of(transaction.request), self.flow, lambda _: None)
-            transaction.limit(self.agent.clocks.limit)
-
-    def _too_late(self) -> None:
-        self.cancel()
-        self._tell("timeout")
-
-    def _tell(self, what: Call | Outcome) -> None:
-        self._timer.cancel()
-        done, self._done = self._done, None
-        if done is not None:
-            done(what)
-
-    def _heard(self, response: Response) -> None:
-        self._ringing = True
-        if self._cancelled:
-            self._cancel()
-        elif self._provisional is not None:
-            self._provisional(response)
-
-    def _outcome(self, result: Outcome) -> None:
-        if not isinstance(result, Response):
-            self._tell(result)
-            return
-        if result.status // 100 == 2:
-            self._answered(result)
-        elif result.status == 422 and not self._raised and not self._cancelled:
-            self._raise_interval(result)
-        else:
-            self._tell(result)
-
-    def _raise_interval(self, response: Response) -> None:
-        """RFC 4028 §7.3."""
-        self._raised = True
-        wanted = response.headers.get("Min-SE") or str(MINIMUM_S)
-        again = Request(
-            method="INVITE", uri=self._request.uri, headers=self._request.headers.copy(), body=self._request.body
-        )
-        again.headers.remove("Via")
-        again.headers.set("Session-Expires", wanted)
-        again.headers.set("Min-SE", wanted)
-        again.headers.set("CSeq", f"{self._exchange.transaction.request.cseq.number + 1} INVITE")
-        self._exchange = self._send(again)
-
-    def _answered(self, response: Response) -> None:
-        tag = response.to.tag or ""
-        if self.call is not None and tag == self.call.dialog.remote_tag:
-            self.call.again(response)
-            return
-        if len(self._forks) >= MAX_FORKS and tag not in self._forks:
-            return
-        request = self._exchange.transaction.request
-        dialog = Dialog.of_client(request, response)
-        call = Call(self.agent, dialog, self.flow, phase=Phase.CONFIRMED)
-        call.credentials = self._credentials
-        call._ours = request.body  # both classes are of one room
-        first = self.call is None and not self._cancelled
-        if first:
-            self.call = call
-            self.agent.keep(call)
-        call.take(response, request.cseq.number)
-        if first:
-            self._tell(call)
-            return
-        # Another branch answered too, or the 2xx crossed our CANCEL: acknowledged, and hung up (§13.2.2.4).
-        if tag not in self._forks:
-            self._forks.add(tag)
-            call.bye()
-        if self._cancelled:
-            self._tell("timeout")

@@ -54,11 +54,34 @@ class Send(NamedTuple):
     data: bytes
 
 
-class ClientTransaction:
+class _Timed:
+    """The timers of one transaction, one of a kind."""
+
+    __slots__ = ("_layer", "_timers")
+
+    def __init__(self, layer: "Transactions") -> None:
+        self._layer = layer
+        self._timers: dict[In, Timer] = {}
+
+    def happen(self, what: In) -> None:
+        raise NotImplementedError
+
+    def _set(self, what: In, wait: float) -> None:
+        if (old := self._timers.get(what)) is not None:
+            old.cancel()
+        self._timers[what] = self._layer.timers.at(self._layer.now() + wait, lambda: self.happen(what))
+
+    def _stop(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+
+class ClientTransaction(_Timed):
     """A request of ours. ``on_response`` gets every response that is new, ``on_failure`` that none will come."""
 
     __slots__ = (
-        "_failed", "_interval", "_layer", "_timers", "_upward", "data", "flow", "key", "request", "state", "table",
+        "_failed", "_interval", "_upward", "data", "flow", "key", "request", "state", "table",
     )  # fmt: skip
 
     def __init__(
@@ -69,14 +92,14 @@ class ClientTransaction:
         on_response: Callable[[Response], None],
         on_failure: Callable[[Why], None],
     ) -> None:
+        super().__init__(layer)
         invite = request.method == "INVITE"
         self.request, self.flow, self.data = request, flow, request.encode()
         self.table: Table = INVITE_CLIENT if invite else CLIENT
         self.state = State.CALLING if invite else State.TRYING
         self.key = (request.via.branch, request.method)
-        self._layer, self._upward, self._failed = layer, on_response, on_failure
+        self._upward, self._failed = on_response, on_failure
         self._interval = layer.clocks.t1
-        self._timers: dict[In, Timer] = {}
 
     def start(self) -> None:
         """Send it the first time."""
@@ -127,25 +150,13 @@ class ClientTransaction:
             self._stop()
             self._layer.forget_client(self)
 
-    def _set(self, what: In, wait: float) -> None:
-        if (old := self._timers.get(what)) is not None:
-            old.cancel()
-        self._timers[what] = self._layer.timers.at(self._layer.now() + wait, lambda: self.happen(what))
 
-    def _stop(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-
-
-class ServerTransaction:
+class ServerTransaction(_Timed):
     """A request that came. ``respond`` may be called with provisional answers and once with a final one."""
 
     __slots__ = (
         "_interval",
         "_last",
-        "_layer",
-        "_timers",
         "call",
         "flow",
         "key",
@@ -158,6 +169,7 @@ class ServerTransaction:
     )  # fmt: skip
 
     def __init__(self, layer: "Transactions", request: Request, flow: Flow, key: tuple[str, ...], tag: str) -> None:
+        super().__init__(layer)
         invite = request.method == "INVITE"
         self.request, self.flow, self.key, self.tag = request, flow, key, tag
         self.table: Table = INVITE_SERVER if invite else SERVER
@@ -166,9 +178,8 @@ class ServerTransaction:
         """The call (``signaling.sip.call.Call``) that the request belongs to."""
         self.on_cancel: Callable[[Request], None] | None = None
         self.on_failure: Callable[[Why], None] | None = None
-        self._layer, self._last = layer, b""
+        self._last = b""
         self._interval = layer.clocks.t1
-        self._timers: dict[In, Timer] = {}
 
     @property
     def method(self) -> str:
@@ -257,16 +268,6 @@ class ServerTransaction:
         if self.state is State.TERMINATED:
             self._stop()
             self._layer.forget_server(self)
-
-    def _set(self, what: In, wait: float) -> None:
-        if (old := self._timers.get(what)) is not None:
-            old.cancel()
-        self._timers[what] = self._layer.timers.at(self._layer.now() + wait, lambda: self.happen(what))
-
-    def _stop(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
 
 
 def ack_of_failure(invite: Request, response: Response) -> Request:

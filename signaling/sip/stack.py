@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from signaling.rtsp.auth import Authenticator, Credentials
 from signaling.sip.address import SipError, parse_via, split_list
-from signaling.sip.call import Call, Done, Inviting, Outcome, Phase
+from signaling.sip.call import Call, Done, Outcome, Phase
 from signaling.sip.dialog import Dialog
+from signaling.sip.inviting import Inviting
 from signaling.sip.layer import MAX_TRANSACTIONS, ClientTransaction, Clocks, Flow, Send, ServerTransaction, Transactions
 from signaling.sip.message import MAGIC, METHODS, Refused, Request, Response, parse, respond
 from signaling.sip.subscription import Notifier, Subscriber

@@ -86,7 +86,9 @@ COMPLAIN_S: Final = 60.0
 
 Trace: TypeAlias = Callable[[Literal["in", "out"], Flow, bytes], None]
 
-_SECRET: Final = re.compile(r'((?:response|cnonce)\s*=\s*)("[^"]*"|[^,\s]+)|(a=password:)[^\r\n]*', re.IGNORECASE)
+_SECRET: Final = re.compile(
+    r'((?:response|cnonce)\s*=\s*)("[^"]*"|[^,\s]+)|(a=password:)[^\r\n]*|(/uploads/)[\w-]{20,}', re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class NodeConfig:
 def masked(data: bytes, limit: int = TRACE_TEXT) -> str:
     """A message as text for people: at most so many characters, what proves or is a password replaced by stars."""
     text = data[:limit].decode("utf-8", "replace")
-    return _SECRET.sub(lambda found: (found[1] or found[3]) + "***", text)
+    return _SECRET.sub(lambda found: (found[1] or found[3] or found[4]) + "***", text)
 
 
 class SipNode:

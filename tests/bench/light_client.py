@@ -22,6 +22,7 @@ from hub.media.rtp.twcc import ArrivalLog
 from signaling.ice import binding_request
 
 CHECK_S: Final = 2.5
+PATIENCE_S: Final = 60.0  # with a relay on a machine that has other things to do, too
 _CERTIFICATE: Final = RTCCertificate.generateCertificate()
 Post = Callable[[str], Awaitable[str]]
 
@@ -86,7 +87,7 @@ class LightViewer:
         self._dtls._set_role("client")
 
     async def join(self, post: Post) -> None:
-        """Offer, connect, and keep receiving until ``close``."""
+        """Offer, connect, and keep receiving until ``close``. Raises RuntimeError when nothing comes of it."""
         self.began = time.perf_counter()
         answer = self.answer = await post(offer(self._ufrag, self._pwd, full=self._full))
         candidate = self._candidate(answer)
@@ -103,18 +104,29 @@ class LightViewer:
 
     async def _secure(self, said: str) -> None:
         """DTLS once a check was answered, then reports."""
-        await self._answered.wait()
         algorithm, _, value = _value(said, "fingerprint").partition(" ")
         parameters = RTCDtlsParameters([RTCDtlsFingerprint(algorithm.lower(), value)], role="server")
-        await self._dtls.start(parameters)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._answered.wait()
+                await self._dtls.start(parameters)
+        except TimeoutError as error:
+            raise RuntimeError(f"no keys after {PATIENCE_S:.0f} s; {self.progress}") from error
         if self._dtls.state != "connected":
-            raise RuntimeError("DTLS failed")
+            raise RuntimeError(f"DTLS failed; {self.progress}")
         early, self._early = self._early, []
         for data in early:
             self._look(data)
         self._tasks.append(asyncio.create_task(self._reports()))
         if self._full:
             self._tasks.append(asyncio.create_task(self._feedback()))
+
+    @property
+    def progress(self) -> str:
+        """How far it came, for who wonders why it came no further."""
+        came = f"DTLS {self._dtls.state}, {self._pipe.came} datagrams of it came and {self._pipe.went} went"
+        checked = "answered" if self._answered.is_set() else "not answered"
+        return f"{time.perf_counter() - self.began:.1f} s since the offer: checks {checked}, {came}"
 
     async def close(self) -> None:
         """Leave."""

@@ -23,6 +23,7 @@ from hub.demo.rtsp_camera import CameraFile
 from hub.demo.rtsp_server import RtspServer
 from tests.bench import rivals
 from tests.bench.common import arguments, percentile, show
+from tests.bench.light_client import PATIENCE_S
 from tests.bench.load_client import LoadViewer
 from tests.bench.relay_link import Relay
 from tests.bench.relay_process import WARM, film
@@ -53,7 +54,11 @@ async def join(relay: Relay, viewers: int, streams: Sequence[str], *, full: bool
         for n in range(viewers):
             group.create_task(one(streams[n % len(streams)]))
     for viewer in joined:
-        await viewer.seen.wait()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await viewer.seen.wait()
+        except TimeoutError as error:
+            raise RuntimeError(f"a viewer sees no picture; {viewer.progress}, {viewer.packets} packets") from error
     return joined
 
 

@@ -5,9 +5,11 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from tests.bench.load_client import LoadViewer
+
+TOLD: Final = ("sessions", "dtls_failed", "dtls_dropped", "unknown_path", "stun_bad", "send_errors", "internal_errors")
 
 
 class Relay:
@@ -55,11 +57,26 @@ class Relay:
         return answer
 
     async def viewer(self, stream: str, *, full: bool = False, timed: bool = False) -> LoadViewer:
-        """A viewer of one stream, connected; ``full``: with RTX, mid, times and transport-cc, as a browser asks."""
-        viewer = LoadViewer(full=full, timed=timed)
+        """A viewer of one stream, connected; ``full``: with RTX, mid, times and transport-cc, as a browser asks.
+
+        One that comes to nothing says why on standard error, with the relay's totals, and another takes its place,
+        as a browser comes again. Raises RuntimeError when that one comes to nothing either.
+        """
 
         async def post(sdp: str) -> str:
             return str((await self.ask("whep", stream=stream, sdp=sdp))["sdp"])
 
-        await viewer.join(post)
+        for last in (False, True):
+            viewer = LoadViewer(full=full, timed=timed)
+            try:
+                await viewer.join(post)
+            except RuntimeError as error:
+                await viewer.close()
+                totals = await self.ask("figures")
+                said = ", ".join(f"{name} {totals[name]}" for name in TOLD)
+                print(f"a viewer did not join: {error}; relay: {said}", file=sys.stderr)
+                if last:
+                    raise
+            else:
+                break
         return viewer

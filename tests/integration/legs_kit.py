@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,18 @@ class Site:
         return float(next(line.split()[-1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
 
+async def is_ready(task: "asyncio.Task[None]", told: "asyncio.Future[NodeInfo]") -> NodeInfo:
+    """What a relay says of itself. One that ended says why, one that hangs says where."""
+    await asyncio.wait((task, told), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    if told.done():
+        return told.result()
+    if task.done():
+        task.result()
+    where = io.StringIO()
+    task.print_stack(file=where)
+    raise AssertionError(f"{task.get_name()} is not ready after {PATIENCE} s:\n{where.getvalue()}")
+
+
 @contextlib.asynccontextmanager
 async def site(folder: Path, count: int = 2, **options: Any) -> AsyncIterator[Site]:
     """So many relays, up and registered."""
@@ -114,9 +127,8 @@ async def site(folder: Path, count: int = 2, **options: Any) -> AsyncIterator[Si
             tasks.append(asyncio.create_task(work, name=f"relay-{n}"))
             ready.append(told)
             clients.append(redis)
-        async with asyncio.timeout(PATIENCE):
-            nodes = [await told for told in ready]
         try:
+            nodes = [await is_ready(task, told) for task, told in zip(tasks, ready, strict=True)]
             yield Site(redis_rig, cameras, nodes, tasks, relays)
         finally:
             for task in tasks:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
@@ -270,6 +271,36 @@ async def test_who_guesses_a_password_has_to_wait(rig: GatewayRig) -> None:
         assert answers[0] == 403
         assert answers[-1] == 503
         assert (await nvr.register()).status == 200  # the device itself does not wait
+
+
+async def test_a_register_that_somebody_overheard_is_good_for_nothing(rig: GatewayRig) -> None:
+    """Its nonce without qop is used up by the device itself; said again from elsewhere it is asked for a new one."""
+    overheard: list[bytes] = []
+    await rig.configure(DeviceConfig(id=NVR, password=SECRET))
+    nvr = Device(rig)
+    nvr.node = SipNode(nvr._incoming, NodeConfig(), trace=lambda way, _, data: overheard.append(data))
+    async with nvr.node:
+        assert (await nvr.register()).status == 200
+        address = (await rig.state())["address"]
+        told = next(data for data in overheard if data.startswith(b"REGISTER") and b"\r\nAuthorization:" in data)
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.bind(("127.0.0.66", 0))
+            thief.setblocking(False)
+            again = told.replace(b"branch=z9hG4bK", b"branch=z9hG4bKagain")
+            await loop.sock_sendto(thief, again, ("127.0.0.1", rig.sip_port))
+            async with asyncio.timeout(10):
+                assert (await loop.sock_recv(thief, 4_096)).startswith(b"SIP/2.0 401")
+        assert (await rig.state())["address"] == address
+
+
+async def test_who_knows_one_devices_password_registers_no_other(rig: GatewayRig) -> None:
+    await rig.configure(DeviceConfig(id=NVR, password=SECRET), DeviceConfig(id=CAM, password="of-its-own"))
+    async with device(rig) as nvr, elsewhere(rig, CAM) as thief:
+        assert (await nvr.register()).status == 200
+        assert (await thief.register(SECRET, username=NVR)).status == 403
+        assert (await rig.state(CAM))["state"] == "unknown"
+        assert (await rig.state(CAM))["failure"] == "gb28181.password_wrong"
 
 
 async def test_a_body_of_a_stranger_is_not_even_parsed(rig: GatewayRig) -> None:

@@ -22,6 +22,7 @@ from tests.integration.test_whep import accept, offer_of
 
 ABOVE, ABOVE_DOMAIN = "34000000002000000001", "3400000000"
 PATIENCE = 20.0
+WITHDRAWN_S = 2.0
 
 
 @dataclass
@@ -93,6 +94,21 @@ async def cascade(
         yield cascade
 
 
+@contextlib.asynccontextmanager
+async def talking(hub: Chain, camera: str) -> AsyncIterator[str]:
+    """The commander there speaks to the camera; the session."""
+    pc = RTCPeerConnection()
+    pc.addTransceiver(Microphone(), direction="sendonly")
+    try:
+        answer = await hub.hub.call(
+            "commander", "POST", f"/whip/cameras/{camera}/talk", 201, content=await offer_of(pc), headers=SDP
+        )
+        await accept(pc, answer.text)
+        yield answer.headers["location"].rpartition("/")[2]
+    finally:
+        await pc.close()
+
+
 async def test_the_upper_hub_sees_turns_and_is_told(cascade: Cascade) -> None:
     upper, lower, device = cascade.upper, cascade.lower, cascade.device
     camera = cascade.mine[await lower.camera(device)]
@@ -132,6 +148,30 @@ async def test_the_upper_hub_sees_turns_and_is_told(cascade: Cascade) -> None:
         assert state["reason"] == "gb28181.channel_unknown"
 
 
+async def test_what_is_no_longer_shared_ends_above_at_once_whatever_it_was_used_for(cascade: Cascade) -> None:
+    """A right that is withdrawn ends every kind of stream within two seconds: pictures, a recording, and a voice."""
+    upper, lower, device = cascade.upper, cascade.lower, cascade.device
+    camera, now = cascade.mine[await lower.camera(device)], int(time.time())
+    body = {"start_s": now - 3_600, "end_s": now - 3_000}
+    playback = (await upper.call("POST", f"/cameras/{camera}/playbacks", 201, who="commander", json=body))["id"]
+    async with contextlib.AsyncExitStack() as stack:
+        live = await stack.enter_async_context(upper.watching(f"cameras/{camera}"))
+        recorded = await stack.enter_async_context(upper.watching(f"playbacks/{playback}"))
+        other = await stack.enter_async_context(upper.watching(f"cameras/{cascade.mine[cascade.rtsp]}"))
+        for eyes in (live, recorded, other):
+            await eyes.more(5)
+        async with talking(upper, camera):
+            async with asyncio.timeout(PATIENCE):
+                await device.until(lambda device: bool(device.talks) and len(device.streams) == 2)
+            await cascade.share(cascade.rtsp)
+            async with asyncio.timeout(2 + WITHDRAWN_S):
+                await device.until(lambda device: not device.talks and not device.streams)
+        await other.more(5)
+        await lower.call("PATCH", f"/platforms/{ABOVE}", json={"enabled": False})
+        calls = lower.gateway.cascade.calls
+        await until(lambda: not calls.by_upper(), seconds=2 + WITHDRAWN_S)
+
+
 async def test_the_upper_hub_plays_recordings_and_speaks(cascade: Cascade) -> None:
     upper, lower, device = cascade.upper, cascade.lower, cascade.device
     camera, now = cascade.mine[await lower.camera(device)], int(time.time())
@@ -151,24 +191,15 @@ async def test_the_upper_hub_plays_recordings_and_speaks(cascade: Cascade) -> No
     async with asyncio.timeout(PATIENCE):
         await device.until(lambda device: not device.streams)
 
-    pc = RTCPeerConnection()
-    pc.addTransceiver(Microphone(), direction="sendonly")
-    try:
-        answer = await upper.hub.call(
-            "commander", "POST", f"/whip/cameras/{camera}/talk", 201, content=await offer_of(pc), headers=SDP
-        )
-        await accept(pc, answer.text)
+    async with talking(upper, camera) as session:
         async with asyncio.timeout(PATIENCE):
             await device.until(lambda device: bool(device.talks))
             (talk,) = device.talks.values()
             await talk.heard.until(100)
         assert abs(pitch(bytes(talk.heard.sound[-8_000:])) - 660) < 8
-        session = answer.headers["location"].rpartition("/")[2]
         await upper.hub.call("commander", "DELETE", f"/whip/sessions/{session}", 204)
         async with asyncio.timeout(PATIENCE):
             await device.until(lambda device: not device.talks)
-    finally:
-        await pc.close()
 
 
 async def test_who_only_names_himself_the_upper_platform_is_refused(tmp_path: Path) -> None:

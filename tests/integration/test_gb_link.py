@@ -1,6 +1,7 @@
 """Whom a receiving port believes: the device, and nobody who merely finds the port and guesses a number."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Iterator
@@ -130,6 +131,46 @@ async def test_a_stranger_who_connects_first_is_cut_off_by_the_device(ports: Por
     for each in (early, writer, again):
         each.transport.abort()
     link.close()
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_what_we_send_goes_to_nobody_who_merely_found_the_port(ports: Ports, early: bool) -> None:
+    """A commander's voice, or a camera's picture on its way up: whoever tries all ports would get it first."""
+    out = RtpOut("tcp_passive", ports)
+    await out.listen()
+    waiting = asyncio.ensure_future(out.connect(DEVICE, 9, DEVICE)) if not early else None
+    await asyncio.sleep(0)
+    thieves = [await asyncio.open_connection(DEVICE, out.port, local_addr=(THIEF, 0)) for _ in range(3)]
+    if early:
+        waiting = asyncio.ensure_future(out.connect(DEVICE, 9, DEVICE))
+    for reader, _ in thieves:
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(10):
+                assert await reader.read(1) == b""  # cut off
+    assert waiting is not None
+    assert not waiting.done()
+    device, writer = await asyncio.open_connection(DEVICE, out.port, local_addr=(DEVICE, 0))
+    async with asyncio.timeout(10):
+        await waiting
+        assert out.send([rtp(1, b"voice")])
+        assert (await device.readexactly(2 + 12 + 5)).endswith(b"voice")
+    assert out.strangers == 3
+    for each in (writer, *(one for _, one in thieves)):
+        each.transport.abort()
+    out.close()
+
+
+async def test_a_device_that_dials_before_we_know_where_it_is_keeps_its_connection(ports: Ports) -> None:
+    out = RtpOut(None, ports)
+    await out.listen()
+    device, writer = await asyncio.open_connection(DEVICE, out.port, local_addr=(DEVICE, 0))
+    out.settle("tcp_passive")
+    async with asyncio.timeout(10):
+        await out.connect("192.0.2.9", 9, DEVICE)  # behind NAT it names an address of its own
+        out.send([rtp(1, b"voice")])
+        assert (await device.readexactly(2 + 12 + 5)).endswith(b"voice")
+    writer.transport.abort()
+    out.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254", "239.1.1.1", "x"])

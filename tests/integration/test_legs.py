@@ -10,8 +10,10 @@ from aiortc.mediastreams import VideoStreamTrack
 from hub.bus import registry
 from hub.bus.relay_wire import OfferIn
 from hub.domain.errors import Conflict, Unavailable
+from hub.media.peer.places import Ports
 from tests.integration.camera_kit import PATIENCE
 from tests.integration.legs_kit import flows, site
+from tests.integration.test_relay_node import free_udp_port
 from tests.integration.test_whep import accept, client, first_track, offer_of
 
 
@@ -45,6 +47,15 @@ async def test_a_leg_that_was_closed_opens_again_for_the_next_viewer(tmp_path: P
                 pass
             await rig.until(1, lambda state: state.state == "idle")
             await rig.until(0, lambda state: state.state == "idle")
+
+
+async def test_a_relay_of_a_site_that_cannot_begin_says_why_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    with (
+        contextlib.closing(Ports.open("127.0.0.1", free_udp_port(), over_tcp=True)) as taken,
+        pytest.raises(Unavailable, match=r"media port .* another program has it"),
+    ):
+        async with asyncio.timeout(PATIENCE / 2), site(tmp_path, media_port=taken.number):
+            pass
 
 
 async def test_there_are_no_chains_and_no_loops(tmp_path: Path) -> None:

@@ -249,6 +249,16 @@ async def test_what_is_out_of_reach_is_refused_by_name_and_the_rest_plays(rig: R
         assert {track.key for offer in wall.offers for track in offer.tracks} <= {"mine"}
 
 
+async def test_what_is_refused_is_said_though_no_relay_is_there_for_the_rest(rig: Rig) -> None:
+    """A relay that is slow, or none, is no reason to leave a page in the dark about what it may not see."""
+    gate = await rig.camera("gate")
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("gate", gate), camera("none", "cam-unknown"))
+        await wall.said("none", "refused", "camera.unknown")
+        await until(lambda: [failed.error for failed in wall.failed] == ["relay.none"])
+        assert "gate" not in wall.states
+
+
 async def _told(wall: Page, key: str) -> wire.MediaTrack:
     await until(lambda: key in wall.states)
     return wall.states[key]

@@ -249,6 +249,7 @@ async def test_a_publisher_who_comes_again_replaces_the_first(tmp_path: Path) ->
             (two.session, "media"),
         }
         assert [state.stream for state in await rig.relays.streams(rig.url)] == ["mem-1"]
+        assert (await rig.relays.stream(rig.url, "mem-1")).stream == "mem-1"
 
 
 async def test_a_rule_gets_pictures_that_decode_without_a_viewer(tmp_path: Path) -> None:
@@ -287,11 +288,15 @@ async def test_putting_the_same_again_changes_nothing_and_another_address_opens_
             await rig.put("cam-1", keep_open=True)
             before = await rig.until("cam-1", lambda state: state.state == "live")
         assert rig.cameras.connections == 1
+        assert await rig.relays.stream(rig.url, "cam-1") == (await rig.relays.streams(rig.url))[0]
         await rig.put("cam-1", url=rig.camera("yard"), keep_open=True)
         await rig.until("cam-1", lambda state: state.state == "live" and state.since > before.since)
         assert [camera.plays for camera in rig.cameras.cameras.values()] == [1, 1]
         await rig.relays.delete_stream(rig.url, "cam-1")
         assert await rig.relays.streams(rig.url) == []
+        with pytest.raises(NotFound) as unknown:
+            await rig.relays.stream(rig.url, "cam-1")
+        assert unknown.value.id == "stream.unknown"
         async with asyncio.timeout(PATIENCE):
             await rig.cameras.quiet.wait()
 

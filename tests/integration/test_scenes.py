@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from hub.api.schemas import CrowdParams, IntrusionParams
+from hub.api.schemas.rules import CrowdParams, IntrusionParams
 from hub.demo import scene_parts, scenes
 from hub.demo.cameras_list import CAMERAS, SceneCamera
 from hub.demo.film import nal_type, read_film, split_nals

@@ -232,3 +232,5 @@ async def test_every_message_is_traced_and_what_is_kept_of_it_tells_no_password(
     assert "12345678" not in seen[0][2]
     assert "0123456789abcdef" not in seen[0][2]
     assert len(masked(b"x" * 100_000)) == 16_384
+    upload = b"<UploadURL>https://10.0.0.1/uploads/" + b"s" * 43 + b"</UploadURL>"  # the address is the right to upload
+    assert masked(upload) == "<UploadURL>https://10.0.0.1/uploads/***</UploadURL>"

@@ -1,5 +1,6 @@
 """Pictures of cameras: from a key frame, and uploaded by a device to an address that is its right to do so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
@@ -79,6 +80,19 @@ async def test_a_device_uploads_what_it_was_asked_for_and_nothing_more(
     await call(rig, "water", "GET", f"/cameras/{camera}/pictures/{asked['session']}", 404)  # out of reach
     await call(rig, "commander", "GET", f"/cameras/{camera}/pictures/{asked['session']}/{'0' * 64}", 404)
     assert path.rpartition("/")[2] not in capsys.readouterr().out  # whoever reads the log could upload
+
+
+async def test_uploads_that_come_together_are_no_more_than_were_asked_for(
+    rig: LiveRig, gateway: ScriptedGateway
+) -> None:
+    camera = await with_camera(rig, gateway)
+    asked = await call(rig, "commander", "POST", f"/cameras/{camera}/pictures", 202, json={"count": 2})
+    path = "/uploads/" + gateway.commands[-1][1].model_dump()["upload_url"].rpartition("/")[2]
+    async with httpx.AsyncClient(base_url=rig.apis[0].base, trust_env=False) as nobody:
+        answers = await asyncio.gather(*(nobody.post(path, content=picture(32 + 16 * n, 32)) for n in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [204] * 2 + [404] * 10
+    found = await call(rig, "commander", "GET", f"/cameras/{camera}/pictures/{asked['session']}", 200)
+    assert len(found["items"]) == 2
 
 
 async def test_a_camera_that_nobody_watches_gives_a_picture_and_is_let_go(media: Media) -> None:

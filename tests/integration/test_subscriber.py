@@ -1,6 +1,7 @@
 """One connection with many tracks: only what was asked for, under sections used again, whatever a client answers."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from aiortc import RTCSessionDescription
@@ -9,6 +10,8 @@ from hub.domain.clock import system_clock
 from hub.domain.errors import Conflict, HubError, Invalid, NotFound, TooMany
 from hub.media.peer.session import State
 from hub.media.peer.subscriber import Wish
+from hub.media.rtp.track import Packet
+from hub.media.rtp.unit import AccessUnit
 from hub.media.stream import Stream
 from tests.integration.media_kit import feeding
 from tests.integration.subscriber_kit import PATIENCE, camera, rolling, sections, subscribing
@@ -206,6 +209,22 @@ async def test_a_publisher_who_comes_back_with_another_codec_is_offered_anew() -
         codecs = {section.mid: section.codec[1] for section in sections(viewer.offers[-1].sdp)}
         assert codecs == {"0": "VP8/90000", "1": "H264/90000"}
         await viewer.until_seen(other.id)
+
+
+async def test_who_listened_to_a_sound_gets_nothing_of_the_one_that_takes_its_place() -> None:
+    """It has numbers of its own, and they may not go on under those of the first."""
+    stream = camera("cam-1")
+    taken: list[Sequence[Packet]] = []
+    async with serving() as server:
+        stream.publish(AccessUnit("audio", "pcma", b"\xd5" * 160, 0, True, 0))
+        viewers = server._viewers_of(stream, stream.tracks["audio"])
+        viewers.packets = taken.append  # type: ignore[assignment, method-assign]  # what it is given
+        stream.publish(AccessUnit("audio", "pcma", b"\xd5" * 160, 160, True, 20))
+        stream.publish(AccessUnit("audio", "pcmu", b"\xff" * 160, 80_000, True, 10_000))
+        assert stream.tracks["audio"].codec == "pcmu"
+        assert len(taken) == 1
+        server._sweep()
+        assert stream._listeners["audio"] == []
 
 
 async def test_more_than_a_connection_carries_is_refused_by_name() -> None:

@@ -29,6 +29,11 @@ describe('words', () => {
     expect(odd).toEqual([])
   })
 
+  it('have quotation marks in English that a Chinese font draws narrow', () => {
+    expect(paths(en).filter((path) => /[\u2018\u2019\u201c\u201d]/.test(at(en, path)))).toEqual([])
+    expect(at(en, 'playback.none_hint')).toContain("device's")
+  })
+
   it('are never empty', () => {
     expect(paths(zh).filter((path) => !at(zh, path).trim() || !at(en, path).trim())).toEqual([])
   })

@@ -1,6 +1,6 @@
 import { createI18n } from 'vue-i18n'
 import * as common from './common'
-import { merge, type LocaleFile, type Words } from './merge'
+import { merge, straight, type LocaleFile, type Words } from './merge'
 
 export type Language = 'zh-CN' | 'en'
 const KEY = 'sharpeyes.language'
@@ -11,7 +11,7 @@ const files = import.meta.glob<LocaleFile>('../features/*/locale.ts', { eager: t
 export function words(language: keyof LocaleFile): Words {
   const all = merge({}, common[language])
   for (const file of Object.values(files)) merge(all, file[language])
-  return all
+  return language === 'en' ? straight(all) : all
 }
 
 function remembered(): Language {

@@ -26,3 +26,13 @@ export function paths(words: Words, prefix = ''): string[] {
     .flatMap(([key, value]) => (typeof value === 'string' ? [prefix + key] : paths(value, `${prefix}${key}.`)))
     .sort()
 }
+
+/** Quotation marks of the Latin keyboard. Chinese fonts, which come first here, draw the curly ones as wide as a sign. */
+export function straight(words: Words): Words {
+  return Object.fromEntries(
+    Object.entries(words).map(([key, value]) => [
+      key,
+      typeof value === 'string' ? value.replace(/[\u2018\u2019]/g, "'").replace(/[\u201c\u201d]/g, '"') : straight(value),
+    ]),
+  )
+}

@@ -4,7 +4,7 @@ import { Emitter } from '@/wire/emitter'
 import { SharedPlayer, type Player } from './shared'
 import type { Screens } from './screens'
 import type { SharedTrack, Subscriber, Wish } from './subscriber'
-import type { View } from './whep'
+import type { View } from './watching'
 
 class FakeStream {
   tracks: { kind: string }[] = []

@@ -1,13 +1,12 @@
 // One picture of the page's connection, with the same face as a WHEP player; where the connection cannot carry it, a
 // WHEP player of its own takes over. No framework.
 import { Backoff } from '@/wire/backoff'
-import { Emitter, type Off } from '@/wire/emitter'
-import { judge, LIMITS, step, type Limits, type PhaseEvent } from './phase'
-import { Progress } from './progress'
+import { LIMITS, type Limits } from './phase'
 import { Screens } from './screens'
-import { readStats, type Counters } from './stats'
+import { readStats } from './stats'
 import type { SharedTrack, Subscriber, Wish } from './subscriber'
-import { WhepPlayer, type View, type WhepEvents } from './whep'
+import { EMPTY, STEADY, TICK, Watching } from './watching'
+import { WhepPlayer } from './whep'
 
 export type Player = Pick<WhepPlayer, 'view' | 'stream' | 'start' | 'stop' | 'retryNow' | 'show' | 'on'>
 
@@ -20,10 +19,7 @@ export interface SharedOptions {
   whep?: (url: string, screens: Screens) => Player
 }
 
-const TICK = 500 // ms
 const LINE_WITHIN = 2_000 // ms for the page's line to come up; then pictures come without it
-const STEADY = 3 // readings in a row with new frames: enough where the browser shows no single frames
-const EMPTY: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
 const ALONE = new Set(['relay.elsewhere', 'sdp.no_codec', 'media.too_many_tracks', 'ws.not_understood'])
 const FINAL = /^(camera\.unknown|right\.missing|conference\.(unknown|not_in|ended|member_unknown))$/
 
@@ -34,20 +30,12 @@ export function addressOf(wish: Wish): string {
   return wish.member ? `${place}/members/${encodeURIComponent(wish.member)}` : `${place}/stage`
 }
 
-export class SharedPlayer extends Emitter<WhepEvents> implements Player {
-  private readonly screens = new Screens()
-  view: View = EMPTY
+export class SharedPlayer extends Watching implements Player {
+  protected readonly screens = new Screens()
   private track: SharedTrack | null = null
   private alone: Player | null = null
-  private counters: Counters | null = null
-  private growing = 0
-  private startedAt = 0
-  private ticks = 0
-  private timer: ReturnType<typeof setInterval> | undefined
   private lineTimer: ReturnType<typeof setTimeout> | undefined
-  private retryTimer: ReturnType<typeof setTimeout> | undefined
-  private readonly progress = new Progress()
-  private readonly options: Required<SharedOptions>
+  protected readonly options: Required<SharedOptions>
 
   constructor(options: SharedOptions) {
     super()
@@ -60,10 +48,6 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
       whep: (url, screens) => new WhepPlayer({ url, screens, audio: options.wish.audio ?? false, limits: this.options.limits }),
       ...options,
     }
-  }
-
-  get stream(): MediaStream {
-    return this.screens.stream
   }
 
   start(): void {
@@ -93,19 +77,9 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     this.emit('change', this.view)
   }
 
-  retryNow(): void {
-    if (this.alone) {
-      this.alone.retryNow()
-      return
-    }
-    if (this.view.phase !== 'lost') return
-    clearTimeout(this.retryTimer)
-    this.move('retry', { retryAt: null })
-    this.open()
-  }
-
-  show(video: HTMLVideoElement): Off {
-    return this.screens.show(video)
+  override retryNow(): void {
+    if (this.alone) this.alone.retryNow()
+    else super.retryNow()
   }
 
   /** The width of its tiles and whether they can be seen decide on the layer, and whether anything is sent at all. */
@@ -122,17 +96,16 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     if (this.view.lastFrameAt !== null) this.view = { ...this.view, lastFrameAt: this.startedAt }
   }
 
-  private shown(rtp: number | undefined): void {
-    if (this.alone) return // it hears for itself
-    if (rtp === undefined || this.progress.push(this.options.now(), rtp)) this.frame()
+  protected override shown(rtp: number | undefined): void {
+    if (!this.alone) super.shown(rtp) // it hears for itself
   }
 
-  private open(): void {
+  protected open(): void {
     this.startedAt = this.options.now()
     this.growing = 0
     this.progress.reset()
     clearInterval(this.timer)
-    this.timer = setInterval(() => { this.tick() }, TICK)
+    this.timer = setInterval(() => { this.tick(this.track?.visible !== false, 0) }, TICK) // nothing is sent of what nobody sees
     const track = this.options.subscriber.open(this.options.wish, this.screens.seen)
     this.track = track
     track.on('change', () => {
@@ -151,7 +124,7 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     }
     if (track.state !== 'refused' && track.state !== 'ended') return
     if (track.error && ALONE.has(track.error)) this.goAlone()
-    else this.fail(track.error ?? 'player.connection')
+    else this.lose(track.error ?? 'player.connection', FINAL.test(track.error ?? ''))
   }
 
   /** By WHEP, on a connection of its own. */
@@ -170,33 +143,7 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     player.start()
   }
 
-  private frame(): void {
-    const { phase } = this.view
-    if (phase !== 'connecting' && phase !== 'live' && phase !== 'frozen') return
-    const now = this.options.now()
-    if (phase === 'live') {
-      this.view = { ...this.view, lastFrameAt: now }
-      return
-    }
-    if (phase === 'connecting') this.options.backoff.reset()
-    const first = phase === 'connecting' ? now - this.startedAt : this.view.firstFrameMs
-    this.move('frame', { lastFrameAt: now, firstFrameMs: first, reason: null, retryAt: null })
-  }
-
-  private tick(): void {
-    const { phase, lastFrameAt } = this.view
-    this.ticks += 1
-    if (this.ticks % 2 === 0 || phase === 'frozen') void this.measure()
-    if (this.track && !this.track.visible) return // nothing is sent of what nobody sees
-    const now = this.options.now()
-    const since = phase === 'connecting' ? this.startedAt : Math.max(lastFrameAt ?? 0, this.startedAt)
-    const verdict = judge(phase, now - since, this.options.limits)
-    if (verdict === 'failed') this.fail(phase === 'connecting' ? 'player.no_first_frame' : 'player.no_frames')
-    else if (verdict) this.move(verdict)
-    else if (phase === 'frozen') this.emit('change', this.view) // the seconds go on
-  }
-
-  private async measure(): Promise<void> {
+  protected async measure(): Promise<void> {
     const track = this.track
     const report = await track?.getStats()
     if (!report || this.track !== track) return
@@ -211,23 +158,10 @@ export class SharedPlayer extends Emitter<WhepEvents> implements Player {
     this.emit('change', this.view)
   }
 
-  private fail(reason: string): void {
-    if (this.view.phase === 'idle' || this.view.phase === 'lost') return
-    this.close()
-    const wait = FINAL.test(reason) ? null : this.options.backoff.next()
-    this.move('failed', { reason, stats: null, retryAt: wait === null ? null : this.options.now() + wait })
-    if (wait !== null) this.retryTimer = setTimeout(() => { this.retryNow() }, wait)
-  }
-
-  private close(): void {
+  protected close(): void {
     clearInterval(this.timer)
     this.track?.close()
     this.track = null
     this.counters = null
-  }
-
-  private move(event: PhaseEvent, change: Partial<View> = {}): void {
-    this.view = { ...this.view, ...change, phase: step(this.view.phase, event) }
-    this.emit('change', this.view)
   }
 }

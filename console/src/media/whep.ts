@@ -1,23 +1,14 @@
 // Watches one stream by WHEP. No framework: `on('change')` tells what a tile must show.
 // The relay is ICE-lite with its candidates in the answer, so an offer goes out at once, without gathering.
 import { Backoff } from '@/wire/backoff'
-import { Emitter, type Off } from '@/wire/emitter'
+import type { Off } from '@/wire/emitter'
 import { ApiError } from '@/wire/http'
 import { endSession, exchange, negotiate, type Exchanged } from './exchange'
 import { withIceServers } from './ice'
-import { judge, LIMITS, step, type Limits, type Phase, type PhaseEvent } from './phase'
-import { Progress } from './progress'
+import { LIMITS, type Limits } from './phase'
 import { Screens } from './screens'
-import { readStats, type Counters, type Stats } from './stats'
-
-export interface View {
-  phase: Phase
-  reason: string | null // error id, or player.no_first_frame, player.no_frames, player.connection
-  retryAt: number | null // ms, local clock
-  lastFrameAt: number | null // ms, local clock
-  firstFrameMs: number | null // from start() or retry to the first picture
-  stats: Stats | null
-}
+import { readStats, type Counters } from './stats'
+import { STEADY, TICK, Watching } from './watching'
 
 export interface WhepOptions {
   url: string
@@ -32,13 +23,6 @@ export interface WhepOptions {
   end?: (session: string | null) => void
 }
 
-export interface WhepEvents {
-  change: View
-  stream: MediaStream
-}
-
-const TICK = 500 // ms
-const STEADY = 3 // readings in a row with new frames: enough where the browser shows no single frames
 const FINAL = new Set([401, 403, 404]) // asking again does not help
 
 const SHOWN_WITHIN = 8_000 // ms for the successor of a session to show a picture
@@ -51,23 +35,15 @@ export function movePlayers(session: string, reason: 'drain' | 'lost'): void {
   for (const player of [...players]) player.moved(session, reason)
 }
 
-export class WhepPlayer extends Emitter<WhepEvents> {
-  private readonly screens: Screens
-  view: View = { phase: 'idle', reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null }
+export class WhepPlayer extends Watching {
+  protected readonly screens: Screens
   private pc: RTCPeerConnection | null = null
   private session: string | null = null
   private abort: AbortController | null = null
   private successor: AbortController | null = null // a session elsewhere that takes over once it shows pictures
   private deaf: Off = () => undefined
-  private counters: Counters | null = null
-  private readonly progress = new Progress()
-  private growing = 0 // readings in a row with new frames
   private heardAt = 0 // last time that any packet came
-  private startedAt = 0
-  private ticks = 0
-  private timer: ReturnType<typeof setInterval> | undefined
-  private retryTimer: ReturnType<typeof setTimeout> | undefined
-  private readonly options: Required<Omit<WhepOptions, 'screens'>>
+  protected readonly options: Required<Omit<WhepOptions, 'screens'>>
 
   constructor(options: WhepOptions) {
     super()
@@ -85,16 +61,12 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     }
   }
 
-  get stream(): MediaStream {
-    return this.screens.stream
-  }
-
   start(): void {
     if (this.view.phase !== 'idle') return
     players.add(this)
     this.deaf = this.screens.on('frame', (rtp) => { this.shown(rtp) })
     this.move('start')
-    void this.open()
+    this.open()
   }
 
   /** End for good; a player may be started again. */
@@ -105,14 +77,6 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     this.close()
     this.options.backoff.reset()
     this.move('stop', { reason: null, retryAt: null, lastFrameAt: null, firstFrameMs: null, stats: null })
-  }
-
-  /** Do not wait for the back-off: the source is said to be there again. */
-  retryNow(): void {
-    if (this.view.phase !== 'lost') return
-    clearTimeout(this.retryTimer)
-    this.move('retry', { retryAt: null })
-    void this.open()
   }
 
   /** See `movePlayers`. Upon a drain the old session shows pictures until the new one does. */
@@ -170,16 +134,11 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     this.options.end(old)
   }
 
-  /** Show in this element, too, until the returned function is called. Frames that are shown count as live. */
-  show(video: HTMLVideoElement): Off {
-    return this.screens.show(video)
+  protected open(): void {
+    void this.dial()
   }
 
-  private shown(rtp: number | undefined): void {
-    if (rtp === undefined || this.progress.push(this.options.now(), rtp)) this.frame()
-  }
-
-  private async open(): Promise<void> {
+  private async dial(): Promise<void> {
     const pc = this.options.connect()
     const abort = new AbortController()
     this.pc = pc
@@ -189,7 +148,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     this.growing = 0
     this.progress.reset()
     this.timer = setInterval(() => {
-      this.tick()
+      this.tick(true, this.options.now() - this.heardAt)
     }, TICK)
     try {
       this.listen(pc)
@@ -225,33 +184,7 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     pc.onconnectionstatechange = check
   }
 
-  /** A new picture was shown or decoded. */
-  private frame(): void {
-    const { phase } = this.view
-    if (phase !== 'connecting' && phase !== 'live' && phase !== 'frozen') return
-    const now = this.options.now()
-    if (phase === 'live') {
-      this.view = { ...this.view, lastFrameAt: now }
-      return
-    }
-    if (phase === 'connecting') this.options.backoff.reset()
-    const first = phase === 'connecting' ? now - this.startedAt : this.view.firstFrameMs
-    this.move('frame', { lastFrameAt: now, firstFrameMs: first, reason: null, retryAt: null })
-  }
-
-  private tick(): void {
-    const { phase, lastFrameAt } = this.view
-    this.ticks += 1
-    if (this.ticks % 2 === 0 || phase === 'frozen') void this.measure()
-    const now = this.options.now()
-    const quiet = now - (phase === 'connecting' ? this.startedAt : (lastFrameAt ?? this.startedAt))
-    const verdict = judge(phase, quiet, this.options.limits, now - this.heardAt)
-    if (verdict === 'failed') this.fail(phase === 'connecting' ? 'player.no_first_frame' : 'player.no_frames')
-    else if (verdict) this.move(verdict)
-    else if (phase === 'frozen') this.emit('change', this.view) // the seconds go on
-  }
-
-  private async measure(): Promise<void> {
+  protected async measure(): Promise<void> {
     const pc = this.pc
     if (!pc) return
     const report = await pc.getStats()
@@ -274,20 +207,11 @@ export class WhepPlayer extends Emitter<WhepEvents> {
   }
 
   private fail(cause: unknown): void {
-    if (this.view.phase === 'idle' || this.view.phase === 'lost') return
-    this.close()
-    const final = cause instanceof ApiError && FINAL.has(cause.status)
-    const reason = typeof cause === 'string' ? cause : cause instanceof ApiError ? cause.id : 'player.connection'
-    const wait = final ? null : this.options.backoff.next()
-    this.move('failed', { reason, stats: null, retryAt: wait === null ? null : this.options.now() + wait })
-    if (wait !== null) {
-      this.retryTimer = setTimeout(() => {
-        this.retryNow()
-      }, wait)
-    }
+    const refusal = cause instanceof ApiError ? cause : null
+    this.lose(typeof cause === 'string' ? cause : (refusal?.id ?? 'player.connection'), refusal !== null && FINAL.has(refusal.status))
   }
 
-  private close(): void {
+  protected close(): void {
     clearInterval(this.timer)
     this.successor?.abort()
     this.successor = null
@@ -298,10 +222,5 @@ export class WhepPlayer extends Emitter<WhepEvents> {
     this.counters = null
     this.options.end(this.session)
     this.session = null
-  }
-
-  private move(event: PhaseEvent, change: Partial<View> = {}): void {
-    this.view = { ...this.view, ...change, phase: step(this.view.phase, event) }
-    this.emit('change', this.view)
   }
 }

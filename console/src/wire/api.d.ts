@@ -1667,6 +1667,23 @@ export interface components {
             /** Items */
             items: components["schemas"]["Conference"][];
         };
+        /**
+         * Config
+         * @description What the device is set to (ConfigDownload); administrators only.
+         */
+        Config: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "config";
+            /**
+             * What
+             * @default BasicParam
+             * @enum {string}
+             */
+            what?: "BasicParam" | "VideoParamOpt" | "SVACEncodeConfig" | "SVACDecodeConfig";
+        };
         /** Cruise */
         Cruise: {
             /**
@@ -2029,7 +2046,10 @@ export interface components {
             /** Next */
             next: string | null;
         };
-        /** Lens */
+        /**
+         * Lens
+         * @description Likewise.
+         */
         Lens: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -2111,7 +2131,7 @@ export interface components {
         };
         /**
          * Move
-         * @description Until the next command; all zero stops.
+         * @description Until the next command, for 8 s at most: say it again to go on. All zero stops.
          */
         Move: {
             /**
@@ -3523,7 +3543,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Move"] | components["schemas"]["Lens"] | components["schemas"]["Preset"] | components["schemas"]["PresetsQuery"] | components["schemas"]["Cruise"] | components["schemas"]["Scan"] | components["schemas"]["Switch"] | components["schemas"]["Home"] | components["schemas"]["Precise"] | components["schemas"]["Simple"];
+                "application/json": components["schemas"]["Move"] | components["schemas"]["Lens"] | components["schemas"]["Preset"] | components["schemas"]["PresetsQuery"] | components["schemas"]["Cruise"] | components["schemas"]["Scan"] | components["schemas"]["Switch"] | components["schemas"]["Home"] | components["schemas"]["Precise"] | components["schemas"]["Simple"] | components["schemas"]["Config"];
             };
         };
         responses: {

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, Requires
 from hub.api.pages import picture
 from hub.api.params import Cursor, Limit
+from hub.api.schemas import alerts as schemas
 from hub.domain.ids import AlertId
 from hub.domain.roles import Right
 from hub.services import alerts

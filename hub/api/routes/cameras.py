@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from hub.api import schemas, schemas_gb
+from hub.api import schemas_gb
 from hub.api.deps import ContextDep, Requires, StatesDep, part
 from hub.api.params import Cursor, Limit, Sought
+from hub.api.schemas import cameras as schemas
 from hub.bus.command_wire import CommandOut, RecordsOut
 from hub.domain.ids import CameraId, UnitId
 from hub.domain.roles import Right

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, Requires
+from hub.api.schemas import conferences as schemas
 from hub.domain.ids import ConferenceId
 from hub.domain.roles import Right
 from hub.services import conference_view, conferences

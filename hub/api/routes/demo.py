@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, local_demo
+from hub.api.schemas import accounts as schemas
 from hub.api.security import check_origin, set_cookie
 from hub.services import accounts
 from hub.services.accounts import Opened

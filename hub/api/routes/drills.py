@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, Requires
+from hub.api.schemas import drills as schemas
 from hub.domain.ids import RunId
 from hub.domain.roles import Right
 from hub.services import drills, scores

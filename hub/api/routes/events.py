@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, Requires
+from hub.api.schemas import system as schemas
 from hub.domain.roles import Right
 from hub.services import events
 from hub.services.context import Actor

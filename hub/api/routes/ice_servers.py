@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from hub.api.deps import ContextDep
 from hub.api.routes.media import Who, has_media
-from hub.api.schemas import IceServer, IceServers
+from hub.api.schemas.system import IceServer, IceServers
 from hub.services.ice_servers import ice_servers
 
 router = APIRouter(tags=["media"])

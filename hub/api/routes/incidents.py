@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, Requires
 from hub.api.params import Cursor, Limit
+from hub.api.schemas import incidents as schemas
 from hub.domain.ids import IncidentId
 from hub.domain.roles import Right
 from hub.services import incidents

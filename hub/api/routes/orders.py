@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, UploadFile
 from starlette.responses import Response
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, Requires
 from hub.api.pages import picture as picture_answer
 from hub.api.params import Cursor, Limit
+from hub.api.schemas import orders as schemas
+from hub.api.schemas.base import Text
 from hub.domain.ids import Id, IncidentId, OrderId, UnitId
 from hub.domain.picture import MAX_BYTES
 from hub.domain.roles import Right
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/orders", tags=["orders"])
 Reader = Annotated[Actor, Depends(Requires(Right.ORDER_READ))]
 Issuer = Annotated[Actor, Depends(Requires(Right.ORDER_ISSUE))]
 Answerer = Annotated[Actor, Depends(Requires(Right.ORDER_ANSWER))]
-FormText = Annotated[schemas.Text, Form()]
+FormText = Annotated[Text, Form()]
 
 
 @router.get("", response_model=schemas.Orders)

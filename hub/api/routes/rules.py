@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, Requires
+from hub.api.schemas import rules as schemas
 from hub.domain.errors import Invalid
 from hub.domain.ids import CameraId, RuleId
 from hub.domain.roles import Right

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, CurrentActor, anybody_signed_in, signed_in
+from hub.api.schemas import accounts as schemas
 from hub.api.security import check_origin, clear_cookie, set_cookie
 from hub.services import accounts
 from hub.services.accounts import MeView, Opened, SignedInAs

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, CurrentActor, Requires
+from hub.api.schemas import system as schemas
 from hub.api.security import from_loopback
 from hub.domain.roles import Right
 from hub.services import system

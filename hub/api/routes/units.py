@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, CurrentActor, OnlineDep
+from hub.api.schemas import accounts as schemas
 from hub.services import units
 
 router = APIRouter(prefix="/units", tags=["units"])

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from hub.api import schemas
 from hub.api.deps import ContextDep, OnlineDep, Requires
+from hub.api.schemas import accounts as schemas
 from hub.domain.roles import Right
 from hub.services import accounts
 from hub.services.accounts import UserView

@@ -43,7 +43,8 @@ Convert: TypeAlias = Callable[[Stream, Callable[[], None]], Converter]
 
 
 class Feed:
-    """One pulled camera. ``on_change`` is called after each change of its state."""
+    """One pulled camera. ``on_change`` is called after each change of its state, ``on_described`` when it became known
+    what it carries, or that is another thing than before."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Feed:
         taps: Callable[[StreamConfig], Mapping[str, Tap]] = lambda config: {},
         convert: Convert | None = None,
         on_change: Callable[[], None] = lambda: None,
+        on_described: Callable[[], None] = lambda: None,
         linger_s: float = 10.0,
         freeze_s: float = FREEZE_S,
         retry: Callable[[int], float] = retry_after,
@@ -65,7 +67,10 @@ class Feed:
         self.config = config
         expects: tuple[Codec, ...] = () if config.kind == "leg" else ("h264",)
         layers = 1 if config.sub_url is None else 2
-        self.stream = Stream(id, clock=clock, expects=expects, layers=layers, on_change=self._subscribers_changed)
+        self.stream = Stream(
+            id, clock=clock, expects=expects, guessed=bool(expects), layers=layers,
+            on_change=self._subscribers_changed, on_described=on_described,
+        )  # fmt: skip
         self.sub: SubStream | None = None
         self._sub_task: asyncio.Task[None] | None = None
         self._verdicts = verdicts or Verdicts()
@@ -139,6 +144,10 @@ class Feed:
         """Wait until the picture comes or a try has failed, but no longer than this."""
         await self._either(self.flowing, seconds)
 
+    async def known(self, seconds: float) -> None:
+        """Wait until the source has said what it brings or a try has failed, but no longer than this."""
+        await self._either(self.stream.described, seconds)
+
     async def described(self, seconds: float) -> None:
         """Wait until it is known what a leg carries. Raises SourceError when that is not to be had."""
         await self._either(self.stream.described, seconds)
@@ -170,6 +179,7 @@ class Feed:
             return
         if _way(before) != _way(config):
             self._moved = True
+            self.stream.forget_description()
         if before.pictures_every_ms != config.pictures_every_ms:
             self._start_taps()
         if before.sub_url != config.sub_url:
@@ -314,6 +324,7 @@ class Feed:
                 self._source = source
                 if isinstance(source, GbSource):
                     self.stream.source_asks(partial(self._ask, source))
+                    source.on_over = self.stream.played_out
                 units = await source.read()
                 while True:
                     self._publish(units)

@@ -12,6 +12,7 @@ from hub.domain.errors import Invalid
 from hub.domain.gb_url import parse_gb_url
 from hub.media.peer.ports import Ports
 from hub.media.sources.gb28181.source import GbSource, Memory
+from hub.media.sources.units import Described
 from hub.settings import Settings
 
 ANY: Final = "0.0.0.0"  # noqa: S104 - devices come from everywhere; each port takes one sender
@@ -27,7 +28,9 @@ class GbMedia:
         self.memory = Memory()
         self._clock = clock
 
-    def source(self, config: StreamConfig, owner: str, on_call: Callable[[], None]) -> GbSource:
+    def source(
+        self, config: StreamConfig, owner: str, on_call: Callable[[], None], described: Described = lambda found: None
+    ) -> GbSource:
         """A channel's picture, not asked for yet. Raises Invalid."""
         if not config.gateway:
             raise Invalid("request.invalid", "gateway: a GB/T 28181 stream needs one")
@@ -42,6 +45,7 @@ class GbMedia:
             policy=config.media,
             owner=owner,
             on_call=on_call,
+            described=described,
         )
 
 

@@ -16,7 +16,6 @@ from hub.bus.relay_wire import (
     SESSION_HEADER,
     DrainIn,
     FragmentIn,
-    LowIn,
     OfferIn,
     PsOutIn,
     PushIn,
@@ -54,6 +53,7 @@ class Routes:
         return [
             Route("/streams", self.states, methods=["GET"]),
             Route("/streams/{stream}.ts", self.transport_stream, methods=["GET"]),
+            Route("/streams/{stream}", self.state, methods=["GET"]),
             Route("/streams/{stream}", self.put, methods=["PUT"]),
             Route("/streams/{stream}", self.delete, methods=["DELETE"]),
             Route("/streams/{stream}/whep", self.whep, methods=["POST"]),
@@ -70,7 +70,6 @@ class Routes:
             Route("/sessions", self.end_owner, methods=["DELETE"]),
             Route("/sessions/{session}", self.end_session, methods=["DELETE"]),
             Route("/sessions/{session}", self.patch, methods=["PATCH"]),
-            Route("/sessions/{session}/low", self.low, methods=["PUT"]),
             Route("/subscribers", self.subscribe, methods=["POST"]),
             Route("/subscribers/{session}", self.end_session, methods=["DELETE"]),
             Route("/subscribers/{session}/tracks", self.wish, methods=["PUT"]),
@@ -83,6 +82,9 @@ class Routes:
 
     async def states(self, _: Request) -> Response:
         return reply(StreamStates(items=self._streams.states()))
+
+    async def state(self, request: Request) -> Response:
+        return reply(self._streams.state(_stream(request)))
 
     async def put(self, request: Request) -> Response:
         self._streams.put(_stream(request), await read(request, StreamConfig))
@@ -185,10 +187,6 @@ class Routes:
 
     async def patch(self, request: Request) -> Response:
         return reply(self._streams.patch(request.path_params["session"], await read(request, FragmentIn)))
-
-    async def low(self, request: Request) -> Response:
-        self._streams.low(request.path_params["session"], (await read(request, LowIn)).wanted)
-        return Response(status_code=204)
 
     async def subscribe(self, request: Request) -> Response:
         body = await read(request, SubscribeIn)

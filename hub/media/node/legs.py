@@ -17,7 +17,7 @@ from hub.bus.relays import Relays
 from hub.domain.clock import Clock
 from hub.domain.errors import Conflict, HubError, NotFound
 from hub.media.peer.counters import Tally
-from hub.media.peer.dial import Dialed, DialFailed, Reply, publishing
+from hub.media.peer.dial import Dialed, DialFailed, Reply, outline, parts_of, publishing
 from hub.media.peer.server import PeerServer
 from hub.media.sources.leg import PUSHED, Landing, Passing, land_leg, near_of, watch_leg
 from hub.media.stream import Stream
@@ -68,15 +68,12 @@ class Legs:
         async def post(sdp: str) -> Reply:
             offer = OfferIn(sdp=sdp, owner=leg_owner(self._node), label="leg")
             out = await self._relays.whep(url, stream.id, offer)
-            return Reply(out.sdp, out.asks, out.session)
-
-        async def low(session: str, wanted: bool) -> None:
-            await self._relays.low(url, session, wanted=wanted)
+            return Reply(out.sdp, out.asks)
 
         def changed() -> None:
             self._peers.call_again(stream)
 
-        return watch_leg(stream, url, post, clock=self._clock, on_changed=changed, low=low, tally=self.tally)
+        return watch_leg(stream, url, post, clock=self._clock, on_changed=changed, tally=self.tally)
 
     def expect(self, stream: Stream) -> None:
         """Another relay is about to publish this stream: want it for a while, until its viewers come."""
@@ -103,6 +100,7 @@ class Legs:
             owner=offer.owner,
             label="leg",
             asks=offer.asks,
+            each_layer=True,
             on_end=lambda session, _: landing.went(session),
         )
         landing.came(answer.session_id)
@@ -154,7 +152,7 @@ class Legs:
                 try:
                     await ready()
                     async with publishing(
-                        stream, post, near=near_of(base), clock=self._clock, tally=self.tally
+                        stream, post, near=near_of(base), clock=self._clock, low=asks, tally=self.tally
                     ) as dialed:
                         self.pushed, failures = self.pushed + 1, 0
                         await self._while_it_lasts(stream, dialed)
@@ -168,9 +166,9 @@ class Legs:
             stream.release(name)
 
     async def _while_it_lasts(self, stream: Stream, dialed: Dialed) -> None:
-        """Until the session ends, or the stream's tracks are others than those it sends."""
-        sent = [(wanted.kind, wanted.track) for wanted in dialed.session.wanted]
-        while not stream.ended and all(stream.tracks.get(kind) is track for kind, track in sent):
+        """Until the session ends, or the stream's tracks are others than those it sends: sound may join later."""
+        sends = outline(dialed.sends)
+        while not stream.ended and outline(parts_of(stream)) == sends:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await dialed.session.finished.wait()

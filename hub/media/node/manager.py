@@ -1,8 +1,9 @@
 """All streams of one relay: pulled cameras by configuration, members by WHIP; and their sessions."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,7 @@ from hub.media.node.legs import Legs
 from hub.media.node.outbox import Outbox
 from hub.media.node.outlets import Outlet, Outlets
 from hub.media.node.subscribers import Subscribers
+from hub.media.peer import negotiate
 from hub.media.peer.negotiate import offer_of
 from hub.media.peer.server import PeerServer
 from hub.media.sources.leg import PUSHED
@@ -39,6 +41,7 @@ log: Final = structlog.get_logger(__name__)
 MAX_STREAMS: Final = 4_096
 MAX_MEMBERS: Final = 512
 OPENING_S: Final = 3.0  # that another relay, or the viewers of a leg, wait for a camera
+KNOWN_S: Final = 2.5  # that a viewer waits for a camera to say what it sends, where that decides what he gets
 MAX_SESSIONS_OF_ONE: Final = 64  # a wall of sixteen and the largest conference, with room to load the page again
 
 
@@ -160,6 +163,14 @@ class Streams:
             self._member_state(member) for member in self._members.values()
         ]
 
+    def state(self, id: str) -> StreamState:
+        """One stream's state. Raises NotFound ``stream.unknown``."""
+        if (feed := self._feeds.get(id)) is not None:
+            return feed.state(self._node)
+        if (member := self._members.get(id)) is not None:
+            return self._member_state(member)
+        raise _unknown(id)
+
     def find(self, id: str) -> Stream | None:
         """A camera's or a member's stream."""
         if (feed := self._feeds.get(id)) is not None:
@@ -174,7 +185,7 @@ class Streams:
     # sessions ---------------------------------------------------------------------------------------
 
     async def whep(self, id: str, offer: OfferIn) -> AnswerOut:
-        """Let a viewer in; waits for no camera, but for what a leg says that it carries.
+        """Let a viewer in; waits for no picture, but, for a short while, for what the source says that it carries.
 
         Raises NotFound ``stream.unknown``, TooMany ``relay.full``, Conflict ``stream.is_leg``, what the peers raise.
         """
@@ -185,6 +196,9 @@ class Streams:
                 raise _is_leg()
             if relay or feed.config.kind == "leg":
                 await self._until_described(feed)
+            elif not stream.known and negotiate.chooses(offer_of(offer.sdp)):
+                self.need_room(offer.owner)
+                await self._until_known(feed)
         elif (member := self._members.get(id)) is not None:
             stream = member.stream
         else:
@@ -204,11 +218,6 @@ class Streams:
         )
         return AnswerOut(sdp=answer.sdp, session=answer.session_id, asks=id in self._members)
 
-    def low(self, session: str, wanted: bool) -> None:
-        """A relay says whether its viewers have a use for the smaller pictures. Raises NotFound ``session.unknown``."""
-        if not self._peers.low(session, wanted):
-            raise NotFound("session.unknown", "there is no such session")
-
     async def _until_described(self, feed: Feed) -> None:
         """Have the source opened, so that it is known what it carries: a leg is agreed upon once for many viewers.
 
@@ -216,13 +225,27 @@ class Streams:
         """
         if feed.flowing.is_set() or (feed.config.kind == "leg" and feed.stream.described.is_set()):
             return
-        name = f"-{next(self._waiters)}"
-        feed.stream.watch(name, hears=False)
-        try:
+        with self._opening(feed):
             if feed.config.kind == "leg":
                 await feed.described(OPENING_S)
             else:
                 await feed.ready(OPENING_S)
+
+    async def _until_known(self, feed: Feed) -> None:
+        """Have the source opened, so that a viewer is answered by what it brings and not by what is usual.
+
+        One that fails, or says nothing for so long, is taken for a usual one: the viewer waits for its picture then.
+        """
+        with self._opening(feed):
+            await feed.known(KNOWN_S)
+
+    @contextlib.contextmanager
+    def _opening(self, feed: Feed) -> Iterator[None]:
+        """Somebody wants the source, and not its pictures yet."""
+        name = f"-{next(self._waiters)}"
+        feed.stream.watch(name, hears=False)
+        try:
+            yield
         finally:
             feed.stream.release(name)
 

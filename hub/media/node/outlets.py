@@ -14,9 +14,7 @@ from hub.media.taps.mpegts import Muxer
 
 MAX_OUTLETS: Final = 64  # of one relay
 QUEUE: Final = 256  # units that wait for a slow reader; then it loses pictures up to the next key frame
-FILE_QUEUE: Final = (
-    2_048  # of a recording that is kept as a file: it comes faster than it was, and every picture counts
-)
+FILE_QUEUE: Final = 2_048  # of a recording that is kept as a file: it comes faster, and every picture counts
 FIRST_S: Final = 12.0  # to the first key frame: a camera's opening and its longest usual GOP
 
 
@@ -62,9 +60,9 @@ class Outlets:
         if len(self._open) >= MAX_OUTLETS:
             raise TooMany("relay.full", f"this relay serves {MAX_OUTLETS} streams over HTTP")
         id = "ts-" + secrets.token_urlsafe(12)
-        outlet = self._open[id] = Outlet(
-            id, owner, stream, stream.units(id, FILE_QUEUE if stream.id.startswith("pb-") else QUEUE)
-        )
+        kept = stream.id.startswith("pb-")
+        reader = stream.units(id, FILE_QUEUE if kept else QUEUE, whole=kept)
+        outlet = self._open[id] = Outlet(id, owner, stream, reader)
         stream.watch(id, hears=False)
         return outlet
 

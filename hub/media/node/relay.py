@@ -34,6 +34,7 @@ from hub.media.node.metrics import registry as figures
 from hub.media.node.outbox import Outbox
 from hub.media.node.substream import Verdicts
 from hub.media.peer.server import PeerServer
+from hub.media.rtp.unit import Description
 from hub.media.sources.opening import OpenSource, open_source
 from hub.media.stream import Stream
 from hub.media.taps.pictures import Shelf, keep_pictures
@@ -180,10 +181,15 @@ class _Relay:
         def opener(url: str) -> AbstractAsyncContextManager[OpenSource]:
             if feed.config.kind == "leg":
                 return self._legs.source(feed.stream, url)
+
+            def described(found: Description) -> None:
+                if url == feed.config.url:  # what the sub stream says of itself is no word on the main one
+                    feed.stream.describe(found)
+
             if feed.config.kind == "gb28181":
                 owner = f"{self._id}/{id}" if url == feed.config.url else f"{self._id}/{id}~sub"
-                return self._gb.source(feed.config.model_copy(update={"url": url}), owner, on_change)
-            return open_source(check_url(url, files=True), clock=self._clock, files=files)
+                return self._gb.source(feed.config.model_copy(update={"url": url}), owner, on_change, described)
+            return open_source(check_url(url, files=True), clock=self._clock, files=files, described=described)
 
         feed = Feed(
             id,
@@ -195,6 +201,7 @@ class _Relay:
                 stream, self.pool, linger_s=self._settings.linger_s, on_change=changed
             ),
             on_change=on_change,
+            on_described=lambda: self._peers.look_again(feed.stream.id),
             linger_s=self._settings.linger_s,
             verdicts=self._verdicts,
         )

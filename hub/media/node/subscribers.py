@@ -66,7 +66,8 @@ class Subscribers:
                 held.lacking[track.stream] = "unknown"
                 continue
             try:
-                known.append(Wish(stream.rendition(decodes), track.width, track.visible, track.audio))
+                wanted = stream.rendition(decodes)
+                known.append(Wish(wanted, track.width, track.visible, track.audio, waits=body.h265))
                 grants[track.stream] = [set(keys) for keys in track.grants]
             except Unavailable:  # it would have to be converted, and there is no room for that
                 held.lacking[track.stream] = "refused"

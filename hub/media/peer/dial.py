@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, TypeAlias
 
@@ -23,7 +23,7 @@ from hub.media.peer.counters import Counters, Tally
 from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
-from hub.media.peer.negotiate import Wanted, outgoing
+from hub.media.peer.negotiate import MAX_LAYERS, Wanted, outgoing, two_ssrcs
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.server import steady
@@ -41,7 +41,6 @@ TICK_S: Final = 0.02
 HANDSHAKE_S: Final = 5.0
 CONSENT_MS: Final = 2_400  # eight checks without an answer: the relay is dead, or the way to it
 GOODBYE_S: Final = 1.0
-MAX_LAYERS: Final = 4  # as many as a stream has at most
 
 log: Final = structlog.get_logger(__name__)
 
@@ -52,7 +51,6 @@ class Reply:
 
     sdp: str
     asks: bool = True
-    session: str = ""  # ours over there
 
 
 Post: TypeAlias = Callable[[str], Awaitable[Reply]]
@@ -95,15 +93,41 @@ def _received(kind: Kind, codecs: Sequence[Codec]) -> Asked:
     return Asked(kind, "recvonly", [format for codec in codecs for format in _formats(codec)], _IDS[kind])
 
 
-def to_publish(tracks: Sequence[Track]) -> list[Asked]:
-    """A section for each track."""
-    return [
-        Asked(
-            track.kind, "sendonly", _formats(track.codec), _IDS[track.kind], track.ssrc,
-            track.rtx_ssrc if track.kind == "video" else None,
-        )
-        for track in tracks
-    ]  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A track that we publish: on a section of its own, under SSRCs of its own where it is one of several layers."""
+
+    track: Track  # the first layer
+    layer: int | None = None
+    ssrcs: tuple[int, int] | None = None
+
+
+def parts_of(stream: Publication) -> list[Part]:
+    """Everything that the stream holds, further layers of its video last."""
+    found, more = [], []
+    for kind, track in stream.tracks.items():
+        layers = stream.layers(kind)
+        if len(layers) < 2:
+            found.append(Part(track))
+            continue
+        one, *others = [Part(track, each.layer, two_ssrcs()) for each in layers[:MAX_LAYERS]]
+        found.append(one)
+        more += others
+    return [*found, *more]
+
+
+def outline(parts: Sequence[Part]) -> list[tuple[Track, int | None]]:
+    """What two lists of parts have to agree in to be the same."""
+    return [(part.track, part.layer) for part in parts]
+
+
+def to_publish(parts: Sequence[Part]) -> list[Asked]:
+    """A section for each."""
+    asked = []
+    for track, ssrcs in ((part.track, part.ssrcs or (part.track.ssrc, part.track.rtx_ssrc)) for part in parts):
+        repair = ssrcs[1] if track.kind == "video" else None
+        asked.append(Asked(track.kind, "sendonly", _formats(track.codec), _IDS[track.kind], ssrcs[0], repair))
+    return asked
 
 
 def terms_of(said: Said) -> Terms:
@@ -148,8 +172,7 @@ class Dialed:
         Raises DialFailed.
         """
         self._clock = clock
-        self.there = ""  # the session's id at the other relay
-        self.layers = 1  # of video that come
+        self.sends: Sequence[Part] = ()  # what was offered, where we publish
         self.totals = Counters()
         self._tally = tally or Tally()
         self._sock = _bind()
@@ -163,7 +186,7 @@ class Dialed:
         self._directory = Directory()
         self._demux = Demux(fd, self._directory, self.totals, clock)
         self._fanout = Fanout(fd, self.totals)
-        self._viewers: list[tuple[Kind, Viewers]] = []
+        self._viewers: dict[Kind, Viewers] = {}
         self._stream = stream
         self.session = Session(
             new_id("leg", now_ms=clock()), stream, owner="", label="", ice=ice,
@@ -214,15 +237,18 @@ class Dialed:
         assert path is not None  # DTLS ran over it
         later = asyncio.get_running_loop().call_later
         for wanted in session.wanted:
-            tracks = self._stream.layers(wanted.kind)
-            viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=self._stream.request_keyframe)
-            self._viewers.append((wanted.kind, viewers))
-            self._stream.listen(wanted.kind, viewers.packets)
-            session.attach(self._stream, wanted, viewers, path)
+            if (viewers := self._viewers.get(wanted.kind)) is None:
+                tracks = self._stream.layers(wanted.kind)
+                viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=self._stream.request_keyframe)
+                self._viewers[wanted.kind] = viewers
+                self._stream.listen(wanted.kind, viewers.packets)
+            idle = bool(wanted.layer) and not session.wants_low
+            session.attach(self._stream, wanted, viewers, path, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer)
 
     async def _close(self) -> None:
-        for kind, viewers in self._viewers:
+        for kind, viewers in self._viewers.items():
             self._stream.unlisten(kind, viewers.packets)
+        self._stream.prefer(self.session.id, low=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await self.session.close()
@@ -267,12 +293,12 @@ async def watching(
     local, reply, said = await _agree(to_watch(), post, stream.id)
     terms = terms_of(said)
     dialed = Dialed(stream, said, near, local, clock, tally)
-    dialed.there, dialed.layers = reply.session, max(terms.layers.values(), default=0) + 1
+    layers = max(terms.layers.values(), default=0) + 1
     ssrc = secrets.randbelow(0xFFFFFFFE) + 1
     publisher = Publisher(stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
     dialed.session.publisher = publisher
     codecs = list(terms.codecs.values())
-    if stream.publisher(codecs, publisher.request_keyframe, dialed.layers, asks=reply.asks):
+    if stream.publisher(codecs, publisher.request_keyframe, layers, asks=reply.asks):
         on_changed()
     try:
         async with dialed.running():
@@ -284,24 +310,29 @@ async def watching(
 
 @contextlib.asynccontextmanager
 async def publishing(
-    stream: Publication, post: Post, *, near: str, clock: Clock, tally: Tally | None = None
+    stream: Publication, post: Post, *, near: str, clock: Clock, low: bool = False, tally: Tally | None = None
 ) -> AsyncIterator[Dialed]:
-    """Publish a stream of ours at the other relay. Raises DialFailed, and what ``post`` raises."""
+    """Publish a stream of ours at the other relay, every layer by a section of its own.
+
+    Those after the first flow at once (``low``), or when the other relay says that it has a use for them.
+    Raises DialFailed, and what ``post`` raises.
+    """
     clock = steady(clock)
-    tracks = list(stream.tracks.values())
-    if not tracks:
+    parts = parts_of(stream)
+    if not parts:
         raise DialFailed("there is nothing to publish yet")
-    local, _, said = await _agree(to_publish(tracks), post, stream.id)
+    local, _, said = await _agree(to_publish(parts), post, stream.id)
     wanted = [
         found
         for section in said.sections
-        if section.usable and section.direction == "recvonly" and section.index < len(tracks)
-        if (found := _sent(section, tracks[section.index])) is not None
+        if section.usable and section.direction == "recvonly" and section.index < len(parts)
+        if (found := _sent(section, parts[section.index])) is not None
     ]
     if not wanted:
         raise DialFailed("the answer takes nothing of the stream")
     dialed = Dialed(stream, said, near, local, clock, tally)
-    dialed.session.wanted = wanted
+    dialed.sends = parts
+    dialed.session.wanted, dialed.session.wants_low = wanted, low
     async with dialed.running():
         yield dialed
 
@@ -319,11 +350,12 @@ async def _agree(asked: Sequence[Asked], post: Post, name: str) -> tuple[Credent
         raise DialFailed(f"the answer cannot be used: {error}"[:200]) from None
 
 
-def _sent(section: Section, track: Track) -> Wanted | None:
+def _sent(section: Section, part: Part) -> Wanted | None:
     """How a track of ours leaves by an accepted section; ``None`` when its codec was not taken."""
-    if (format := section.choose(track.codec)) is None:
+    if (format := section.choose(part.track.codec)) is None:
         return None
-    return outgoing(section, format, KIND_OF[track.codec], track)[0]
+    wanted = outgoing(section, format, KIND_OF[part.track.codec], part.track)[0]
+    return replace(wanted, layer=part.layer, ssrcs=part.ssrcs)
 
 
 def _targets(said: Said, near: str, family: int) -> list[bytes]:

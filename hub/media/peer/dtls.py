@@ -8,6 +8,7 @@ Once the other side has shown that our last flight came, all of that goes and th
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ DIGESTS: Final = ("sha-256", "sha-384", "sha-512")
 
 
 RELEASE_BUFFERS: Final = 0x10  # SSL_MODE_RELEASE_BUFFERS
+GIVEN_UP: Final = struct.pack("!BHHHIHBB", 21, 0xFEFD, 0, 0, 0xFFFF, 2, 2, 80)  # fatal internal_error, no keys yet
 
 
 class Certificate(RTCCertificate):
@@ -58,6 +60,7 @@ class Pipe:
         self.send = send
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
         self.closed = False
+        self.came = self.went = 0  # datagrams
 
     def feed(self, data: bytes) -> bool:
         """Give one datagram in. False when it had to be dropped."""
@@ -65,6 +68,7 @@ class Pipe:
             self._queue.put_nowait(data)
         except asyncio.QueueFull:
             return False
+        self.came += 1
         return True
 
     def close(self) -> None:
@@ -79,6 +83,7 @@ class Pipe:
         return data
 
     async def _send(self, data: bytes) -> None:
+        self.went += 1
         self.send(data)
 
 
@@ -87,6 +92,18 @@ class _Scratch:
 
     cdata = srtp_ffi.new("char[]", 1500)
     buffer = srtp_ffi.buffer(cdata)
+
+
+def _refusal(ssl: SSL.Connection) -> bytes:
+    """What ends an association that comes to nothing: else the other side would wait for ever.
+
+    OpenSSL says nothing while it shakes hands; then an alert without keys does (RFC 6347 §4.1.2.7 leaves to them
+    whether they believe it, and browsers do).
+    """
+    with contextlib.suppress(SSL.Error):
+        ssl.shutdown()
+        return ssl.bio_read(1500)
+    return GIVEN_UP
 
 
 class Dtls:
@@ -130,16 +147,23 @@ class Dtls:
     async def shake(self, fingerprints: Sequence[tuple[str, str]], timeout: float) -> None:
         """Do the handshake and check the other side's certificate against its description. Raises DtlsFailed."""
         prints = [RTCDtlsFingerprint(algorithm=a, value=v) for a, v in fingerprints if a in DIGESTS]
-        transport = self._transport
-        if transport is None:
+        transport, pipe = self._transport, self._pipe
+        if transport is None or pipe is None:
             raise DtlsFailed("the association has ended")
+        parameters = RTCDtlsParameters(fingerprints=prints, role="server" if self._active else "client")
+        shaking = asyncio.create_task(transport.start(parameters), name="dtls")
         try:
-            async with asyncio.timeout(timeout):
-                await transport.start(
-                    RTCDtlsParameters(fingerprints=prints, role="server" if self._active else "client")
-                )
-        except TimeoutError as error:
-            raise DtlsFailed("the handshake took too long") from error
+            await asyncio.wait((shaking,), timeout=timeout)
+            if not shaking.done():
+                raise DtlsFailed(f"the handshake took too long: {pipe.came} datagrams came, {pipe.went} went")
+            shaking.result()
+        except SSL.Error as error:
+            raise DtlsFailed("OpenSSL gave the handshake up") from error
+        finally:
+            if not shaking.done():
+                pipe.close()  # Python 3.11's wait_for forgets that it is cancelled when a datagram comes at that moment
+                shaking.cancel()
+                await asyncio.gather(shaking, return_exceptions=True)
         if transport.state != "connected":
             raise DtlsFailed("the handshake failed, or the certificate is not the one of the offer")
         ssl = transport._ssl
@@ -210,10 +234,12 @@ class Dtls:
                 self._sender.remove_stream(ssrc)
 
     async def stop(self) -> None:
-        """Say close_notify and forget the keys."""
+        """Say close_notify and forget the keys. Who still shakes hands is told that nothing will come of it."""
         if (transport := self._transport) is not None:
             transport.remove_all_listeners()
             await transport.stop()
+            if self.tx is None and transport._ssl is not None:
+                self.send(_refusal(transport._ssl))
         elif self._goodbye:
             self.send(self._goodbye)
         if self._pipe is not None:

@@ -28,6 +28,7 @@ from signaling.whip import (
 from signaling.whip import Track as AnswerTrack
 
 VIDEO: Final = ("h264", "h265", "vp8")
+MAX_LAYERS: Final = 4  # as many as a stream has at most
 _PUBLISHED: Final[Mapping[str, tuple[Codec, ...]]] = {
     "video": ("h264", "vp8"),
     "audio": ("opus", "pcma", "pcmu"),
@@ -62,6 +63,12 @@ def decodes(offer: Offer) -> frozenset[str]:
     """The codecs of video that a viewer could be sent."""
     sections = [s for s in offer.sections if s.usable and s.kind == "video" and s.direction in ("recvonly", "sendrecv")]
     return frozenset(codec for codec in VIDEO for section in sections[:1] if section.choose(codec) is not None)
+
+
+def chooses(offer: Offer) -> bool:
+    """Whether what a viewer gets depends on what the source brings: he decodes more than is usual, or would hear."""
+    sound = any(s.usable and s.kind == "audio" and s.direction in ("recvonly", "sendrecv") for s in offer.sections)
+    return sound or "h265" in decodes(offer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +119,16 @@ def _by_layer(
         if (found := section.choose(track.codec)) is None:
             continue
         wanted, answer = outgoing(section, found, kind, tracks[0])
-        one, two = secrets.randbelow(0xFFFFFFFE) + 1, secrets.randbelow(0xFFFFFFFE) + 1
+        one, two = ssrcs = two_ssrcs()
         repair = None if answer.rtx_ssrc is None else two
-        wanted = replace(wanted, layer=track.layer, ssrcs=(one, two))
+        wanted = replace(wanted, layer=track.layer, ssrcs=ssrcs)
         chosen[section.index] = wanted, replace(answer, ssrc=one, rtx_ssrc=repair)
     return chosen
+
+
+def two_ssrcs() -> tuple[int, int]:
+    """For a track on one connection, and for its retransmissions."""
+    return secrets.randbelow(0xFFFFFFFE) + 1, secrets.randbelow(0xFFFFFFFE) + 1
 
 
 def for_subscriber(section: Section, kind: Kind, track: Track) -> Wanted | None:
@@ -154,8 +166,11 @@ def outgoing(section: Section, found: Format, kind: Kind, track: Track) -> tuple
     return Wanted(kind, track, found.payload_type, rtx, placed), answer
 
 
-def for_publisher(offer: Offer) -> tuple[Terms, dict[int, AnswerTrack]]:
-    """What a publisher may send, one section of each kind. Raises Invalid ``sdp.no_codec``."""
+def for_publisher(offer: Offer, *, each_layer: bool = False) -> tuple[Terms, dict[int, AnswerTrack]]:
+    """What a publisher may send, one section of each kind; ``each_layer``: of a relay further sections of video, too.
+
+    Raises Invalid ``sdp.no_codec``.
+    """
     codecs: dict[int, Codec] = {}
     repairs: dict[int, int] = {}
     pairs: dict[int, int] = {}
@@ -163,13 +178,17 @@ def for_publisher(offer: Offer) -> tuple[Terms, dict[int, AnswerTrack]]:
     rids: tuple[str, ...] = ()
     answers: dict[int, AnswerTrack] = {}
     taken: set[str] = set()
+    layers: dict[int, int] = {}  # by SSRC
     for section in offer.sections:
-        if not section.usable or section.kind in taken or section.direction not in ("sendonly", "sendrecv"):
+        further = section.kind in taken and each_layer and bool(section.repairs)
+        if not section.usable or section.direction not in ("sendonly", "sendrecv"):
             continue
-        if (found := _first(section)) is None:
+        if (section.kind in taken and not further) or (found := _first(section)) is None:
             continue
         codec, fmt = found
         taken.add(section.kind)
+        if each_layer and section.kind == "video" and (layer := len(set(layers.values()))) < MAX_LAYERS:
+            layers |= {ssrc: layer for pair in section.repairs.items() for ssrc in pair}
         answers[section.index] = answer = _incoming(section, fmt)
         codecs[fmt.payload_type] = codec
         if answer.rtx is not None:
@@ -180,7 +199,10 @@ def for_publisher(offer: Offer) -> tuple[Terms, dict[int, AnswerTrack]]:
     if not codecs:
         raise Invalid("sdp.no_codec", "the offer publishes neither H.264 nor VP8, Opus or G.711")
     numbers = {name: ids.get(name, 0) for name in (RID, REPAIRED_RID, TRANSPORT, LEVEL)}
-    terms = Terms(codecs, repairs, pairs, rids, numbers[RID], numbers[REPAIRED_RID], numbers[TRANSPORT], numbers[LEVEL])
+    terms = Terms(
+        codecs, repairs, pairs, rids, numbers[RID], numbers[REPAIRED_RID], numbers[TRANSPORT], numbers[LEVEL],
+        layers if len(set(layers.values())) > 1 else {},
+    )  # fmt: skip
     return terms, answers
 
 

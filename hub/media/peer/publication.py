@@ -24,6 +24,10 @@ class Publication(Protocol):
         """Why its viewers' sessions end, when they are told by ``on_end``."""
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what it carries; else its tracks are those that such a source usually has."""
+
+    @property
     def tracks(self) -> Mapping[Kind, Track]: ...
 
     def rendition(self, codecs: Collection[str]) -> "Publication":
@@ -53,6 +57,10 @@ class Publication(Protocol):
     def prefer(self, viewer: str, *, low: bool) -> None:
         """A smaller picture would do for a viewer, or no more."""
 
+    @property
+    def low_wanted(self) -> bool:
+        """Whether a smaller picture would do for somebody."""
+
     def on_end(self, ending: Callable[[], None]) -> None:
         """Call it once when the stream ends."""
 
@@ -72,6 +80,9 @@ class Publication(Protocol):
 
     def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
         """Packets of the publisher, in the order they came."""
+
+    def rest(self, layer: int) -> None:
+        """The publisher says that it sends this layer of video no more, until packets come again."""
 
     def request_keyframe(self, layer: int = 0) -> None:
         """Ask the publisher, when there is one."""

@@ -74,6 +74,10 @@ class Publisher:
         self._rate = START_RATE
         self._arrivals = ArrivalLog() if terms.transport else None
         self.retired = False  # another publisher took over
+        repairs = set(terms.pairs)
+        self._further = {ssrc: layer for ssrc, layer in terms.layers.items() if layer and ssrc not in repairs}
+        self._low: bool | None = None  # what was last said of the further layers of a leg
+        self._pauses = self._flowed_at = 0
         self._skew: int | None = None  # our clock minus the publisher's, ms
 
     def packet(self, packet: RtpPacket, now_ms: int, now_us: int = 0) -> None:
@@ -157,6 +161,10 @@ class Publisher:
     def feedback(self, items: list[rtcp.Feedback], now_ms: int) -> None:
         """Take the publisher's RTCP: its sender reports."""
         for item in items:
+            if isinstance(item, rtcp.Flowing) and item.flow is rtcp.Flow.PAUSED:
+                for (kind, layer), source in self._sources.items():
+                    if kind == "video" and source.ssrc == item.target:
+                        self._stream.rest(layer)
             if not isinstance(item, rtcp.SenderInfo):
                 continue
             for place, source in self._sources.items():
@@ -181,6 +189,7 @@ class Publisher:
         asked = [(source.ssrc, source.ask(now_ms)) for source in self._sources.values()]
         parts = [rtcp.nack(self._ssrc, ssrc, lost) for ssrc, lost in asked if lost]
         parts += self._keyframes(now_ms)
+        parts += self._flows(now_ms)
         if self._arrivals is not None and self._sources and (body := self._arrivals.feedback()):
             self._counters.feedback_out += 1
             parts.append(rtcp.transport(self._ssrc, next(iter(self._sources.values())).ssrc, body))
@@ -188,6 +197,22 @@ class Publisher:
         if not parts and not reports:
             return b""
         return self._head(now_ms, reports) + b"".join(parts)
+
+    def _flows(self, now_ms: int) -> list[bytes]:
+        """For a leg of a camera: whether anybody here has a use for its smaller layers, at once and with each report.
+
+        RFC 7728 §6.1, §6.3. A publisher who can be asked sends them anyway.
+        """
+        if self._asks or not self._further:
+            return []
+        low = self._stream.low_wanted
+        if low is self._low and now_ms - self._flowed_at < REPORT_EVERY_MS:
+            return []
+        self._flowed_at = now_ms
+        self._pauses += low is not self._low
+        self._low = low
+        flow = rtcp.Flow.RESUME if low else rtcp.Flow.PAUSE
+        return [rtcp.flowing(self._ssrc, ssrc, flow, self._pauses) for ssrc in self._further]
 
     def _keyframes(self, now_ms: int) -> list[bytes]:
         """PLIs that are due, one a layer and half second."""

@@ -19,12 +19,12 @@ from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Certificate, Dtls
 from hub.media.peer.fanout_native import choose as choose_fanout
 from hub.media.peer.places import Announce, Ports
-from hub.media.peer.publication import Publication
+from hub.media.peer.publication import Listener, Publication
 from hub.media.peer.publisher import Publisher, Terms
 from hub.media.peer.session import Session, State
 from hub.media.peer.subscriber import Offered, Subscriber, TrackState, Wish
 from hub.media.peer.viewers import Viewers
-from hub.media.rtp.track import Track
+from hub.media.rtp.track import Packet, Track
 from signaling.ice import Credentials, IceLite
 from signaling.whip import ANY_TAG, Local, Offer, tag_matches, write_answer, write_fragment
 from signaling.whip import Track as AnswerTrack
@@ -32,6 +32,8 @@ from signaling.whip import Track as AnswerTrack
 TICK_S: Final = 0.05
 CALM_TICK_S: Final = 0.25  # while nobody publishes, probes or shakes hands: waking up costs more than looking
 GOODBYE_S: Final = 2.0
+COME_AGAIN: Final = frozenset({"codec.changed", "transcode.full"})
+SHAKE: Final = 3  # as long as for a path: by the standard's timer a lost flight comes again after 1, 3, 7 and 15 s
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +85,7 @@ class PeerServer:
         self._sessions = self._directory.sessions
         self._demux = Demux(self._fd, self._directory, self._totals, clock)
         self._lines = tcp.Lines(self._demux.line, self._demux.lost, self._totals)
-        self._viewers: dict[Track, tuple[Publication, Viewers]] = {}
+        self._viewers: dict[Track, tuple[Publication, Viewers, Listener]] = {}
         self._endings: dict[str, Callable[[], None]] = {}
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
@@ -162,7 +164,7 @@ class PeerServer:
         ``width`` is that of its tile in pixels, for the choice of a layer; ``want`` changes it. ``zone`` is the network
         that the client sits in: it is told the addresses of that zone, or all of them when it is empty or not known.
         ``each_layer``: it is a relay, and gets every layer by a section of its own; those after the first at
-        once, or when it says so by the method ``low``.
+        once (``low``), or when it says that it has a use for them.
 
         ``on_end(session_id, reason)`` is called once. Raises Invalid ``sdp.invalid`` or ``sdp.no_codec``,
         TooMany ``relay.full``, Conflict ``stream.not_live`` when nothing is or will be published.
@@ -192,16 +194,18 @@ class PeerServer:
         on_media: Callable[[str], None] | None = None,
         on_end: Callable[[str, str], None] | None = None,
         asks: bool = True,
+        each_layer: bool = False,
     ) -> Answer:
         """Let a publisher in; a session that published this stream before ends with ``replaced``.
 
-        ``asks`` is false for a relay that passes on a camera: it has no key frame but the next.
+        ``asks`` is false for a relay that passes on a camera: it has no key frame but the next. ``each_layer``: it is
+        a relay, and sends every layer by a section of its own.
 
         ``on_media(session_id)`` is called at the first RTP packet. Raises as ``whep`` does.
         """
         with self._refusing():
             offer = self._admit(offer_sdp)
-            terms, tracks = negotiate.for_publisher(offer)
+            terms, tracks = negotiate.for_publisher(offer, each_layer=each_layer)
         if stream.ended:
             raise Conflict("stream.not_live", "this stream has ended")
         session = self._session(stream, offer.ufrag, offer.fingerprints, owner, label, on_end)
@@ -317,9 +321,20 @@ class PeerServer:
             if other is not session and other.stream is stream and other.publisher is not None:
                 other.publisher.retired = True
                 other.finish("replaced")
-        layers = max(1, len(terms.rids))
+        layers = max(1, len(terms.rids), max(terms.layers.values(), default=0) + 1)
         if stream.publisher(list(terms.codecs.values()), publisher.request_keyframe, layers, asks=asks):
             self.call_again(stream)
+
+    def look_again(self, stream_id: str) -> None:
+        """It became known what a stream carries, or that is another thing than before.
+
+        Subscribers are offered it, viewers whose track is another one now have to come again.
+        """
+        for session in tuple(self._sessions.values()):
+            if session.subscriber is not None:
+                session.subscriber.learned(stream_id)
+            elif session.stream_id == stream_id and session.stale:
+                session.turn_away("codec.changed")
 
     def call_again(self, stream: Publication) -> None:
         """The codec of a stream changed: its viewers have to come again, subscribers are offered its new tracks."""
@@ -386,7 +401,11 @@ class PeerServer:
             self._directory.add(session)
 
             def ended() -> None:
-                session.finish(session.stream.ending if session.stream is not None else "stream.ended")
+                reason = session.stream.ending if session.stream is not None else "stream.ended"
+                if reason in COME_AGAIN:
+                    session.turn_away(reason)
+                else:
+                    session.finish(reason)
 
             self._endings[session.id] = ended
             session.stream.on_end(ended)
@@ -396,7 +415,7 @@ class PeerServer:
 
     async def _live_and_die(self, session: Session) -> None:
         try:
-            await session.run(self._handshake_s, self._on_live)
+            await session.run(self._handshake_s, self._on_live, shake_s=SHAKE * self._handshake_s)
         finally:
             try:
                 await self._remove(session)
@@ -414,11 +433,13 @@ class PeerServer:
         if session.subscriber is not None:
             session.subscriber.live()
             return
+        if session.turned_away or session.stale:
+            session.finish(session.turned_away or "codec.changed")
+            return
         for wanted in session.wanted:
             stream = session.stream
-            if stream is None or stream.tracks.get(wanted.kind) is not wanted.track:
-                session.finish("codec.changed")
-                return
+            if stream is None or wanted.kind not in stream.tracks:
+                continue  # sound that ceased meanwhile
             viewers = self._viewers_of(stream, wanted.track)
             idle = session.paused or (bool(wanted.layer) and not session.wants_low)
             session.attach(
@@ -433,8 +454,14 @@ class PeerServer:
             stream.layers(track.kind), self._fanout, self._totals,
             later=self._loop.call_later, ask=stream.request_keyframe, now=lambda: stream.layers(track.kind),
         )  # fmt: skip
-        self._viewers[track] = (stream, viewers)
-        stream.listen(track.kind, viewers.packets)
+
+        def heard(packets: Sequence[Packet]) -> None:
+            if stream.tracks.get("audio") is track:  # not what another sound has under its own numbers
+                viewers.packets(packets)
+
+        listener = viewers.packets if track.kind == "video" else heard
+        self._viewers[track] = (stream, viewers, listener)
+        stream.listen(track.kind, listener)
         return viewers
 
     async def _remove(self, session: Session) -> None:
@@ -459,9 +486,9 @@ class PeerServer:
 
     def _sweep(self) -> None:
         """Forget tracks that nobody views any more."""
-        for track, (stream, viewers) in list(self._viewers.items()):
+        for track, (stream, viewers, listener) in list(self._viewers.items()):
             if not viewers:
-                stream.unlisten(track.kind, viewers.packets)
+                stream.unlisten(track.kind, listener)
                 del self._viewers[track]
 
     # what a viewer's tile wants ----------------------------------------------------------------------
@@ -474,13 +501,6 @@ class PeerServer:
         for seat in session.seats.values():
             seat.width = width
         session.steer(self._clock())
-        return True
-
-    def low(self, session_id: str, wanted: bool) -> bool:
-        """Whether a relay's viewers have a use for the further layers of a pull source. False when it is unknown."""
-        if (session := self._sessions.get(session_id)) is None:
-            return False
-        session.low(wanted, self._clock())
         return True
 
     def pause(self, session_id: str) -> bool:

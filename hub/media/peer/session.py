@@ -23,7 +23,7 @@ from hub.media.peer.sender import Phase, Sender
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp import rtcp, twcc
 from hub.media.rtp.bandwidth import Bandwidth
-from hub.media.rtp.layers import Tile, allot, wish
+from hub.media.rtp.layers import Lane, Tile, allot, load, wish
 from hub.media.rtp.probe import Prober
 from hub.media.rtp.sendlog import Burst, SendLog
 from signaling.ice import IceLite
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STEER_EVERY_MS: Final = 250
 SMALL_TILE: Final = 800  # pixels: what a usual sub stream fills
+TELL: Final = 6
 REMB_OLD_MS: Final = 5_000
 COMPOUND: Final = 1_100  # octets of sender reports that leave together
 
@@ -82,7 +83,9 @@ class Seat:
     name: str
     width: int | None = None
     paused: bool = False
-    layer: int | None = None  # this one and no other
+    layer: int | None = None  # this one and no other: of a leg
+    unwanted: bool = False  # nobody behind the leg has a use for it
+    tell: int = 0  # so many times more it is said that it pauses: the line is full just then
 
     @property
     def video(self) -> bool:
@@ -122,6 +125,7 @@ class Session:
         self.intake = Intake()
         self.state = State.NEW
         self.reason = ""
+        self.turned_away = ""  # why it ends as soon as the client can be told
         self.publisher: Publisher | None = None
         self.subscriber: Subscriber | None = None
         self.wanted: list[Wanted] = []  # a viewer's tracks
@@ -136,6 +140,8 @@ class Session:
         self._remb: tuple[int, int] | None = None  # bit/s, when it came
         self._steered_at = 0
         self._paused = False
+        self._narrow = False  # the line to another relay carries less than is wanted there
+        self._pauses = 0
         self.seats: dict[int, Seat] = {}  # by SSRC
         self.early: list[bytes] | None = None  # media before there are keys, where we open DTLS ourselves
         self.loss: float | None = None  # of the viewer's last report, 0..1
@@ -153,6 +159,14 @@ class Session:
         return "" if self.stream is None else self.stream.id
 
     @property
+    def stale(self) -> bool:
+        """Whether a track that a viewer was promised has become another one. Sound that ceased is only silence."""
+        if self.stream is None or self.publisher is not None:
+            return False
+        now = self.stream.tracks
+        return any(now.get(wanted.kind, wanted.track) is not wanted.track for wanted in self.wanted)
+
+    @property
     def publishes(self) -> bool:
         return self.publisher is not None
 
@@ -162,10 +176,19 @@ class Session:
             self.reason = reason
             self.finished.set()
 
-    async def run(self, handshake_s: float, on_live: Callable[["Session"], None]) -> None:
-        """Wait for a path, shake hands, stay until the end. Never raises but for cancellation."""
+    def turn_away(self, reason: str) -> None:
+        """The client has to come again. It hears of that by DTLS alone: where there are no keys yet, once there are."""
+        if self.state is State.LIVE:
+            self.finish(reason)
+        else:
+            self.turned_away = self.turned_away or reason
+
+    async def run(
+        self, handshake_s: float, on_live: Callable[["Session"], None], *, shake_s: float | None = None
+    ) -> None:
+        """Wait for a path, shake hands (``shake_s`` at most), stay until the end. Raises nothing but cancellation."""
         try:
-            await self._connect(handshake_s)
+            await self._connect(handshake_s, handshake_s if shake_s is None else shake_s)
             if not self.finished.is_set():
                 self.dtls.on_closed(lambda: self.finish("closed"))
                 self.state = step(self.state, Event.SECURED)
@@ -182,9 +205,9 @@ class Session:
             log.exception("peer.session_failed", session=self.id)
             self.finish("internal")
 
-    async def _connect(self, handshake_s: float) -> None:
+    async def _connect(self, path_s: float, shake_s: float) -> None:
         """Until there are keys, or the session is finished. Raises what the handshake raises."""
-        shaking = asyncio.create_task(self._shake(handshake_s), name=f"{self.id}/dtls")
+        shaking = asyncio.create_task(self._shake(path_s, shake_s), name=f"{self.id}/dtls")
         ending = asyncio.create_task(self.finished.wait(), name=f"{self.id}/ending")
         try:
             await asyncio.wait((shaking, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -195,11 +218,11 @@ class Session:
                 task.cancel()
             await asyncio.gather(shaking, ending, return_exceptions=True)
 
-    async def _shake(self, handshake_s: float) -> None:
-        async with asyncio.timeout(handshake_s):
+    async def _shake(self, path_s: float, shake_s: float) -> None:
+        async with asyncio.timeout(path_s):
             await self.checked.wait()
         self.state = step(self.state, Event.CHECKED)
-        await self.dtls.shake(self.fingerprints, handshake_s)
+        await self.dtls.shake(self.fingerprints, shake_s)
 
     async def close(self) -> None:
         """Say goodbye; the server has taken us off its tables by then."""
@@ -240,6 +263,8 @@ class Session:
                     seat.viewers.nack(seat.sender, item.lost, now_ms)
             elif isinstance(item, rtcp.KeyframeRequest):
                 lost.add(item.media)
+            elif isinstance(item, rtcp.Flowing):
+                self._flow(item, now_ms)
             elif isinstance(item, rtcp.Report):
                 self._read_report(item)
             elif isinstance(item, rtcp.Remb):
@@ -279,7 +304,8 @@ class Session:
             log=self._log if layout.transport_at else None,
             repair=Repair(wanted.rtx, rtx_ssrc) if wanted.rtx is not None else None, ssrc=ssrc,
         )  # fmt: skip
-        seat = Seat(stream, viewers, sender, stream.id, width, paused and wanted.kind == "video", layer)
+        idle = paused and wanted.kind == "video"
+        seat = Seat(stream, viewers, sender, stream.id, width, idle, layer, unwanted=idle and layer is not None)
         self.seats[seat.ssrc] = seat
         if layer is None:
             viewers.steer(sender, width, None, now)
@@ -315,6 +341,8 @@ class Session:
         """Choose the layers of the video anew: one estimate of the path, shared out among all tiles."""
         self._steered_at = now_ms
         budget = self.budget(now_ms)
+        if lanes := [seat for seat in self.seats.values() if seat.video and seat.layer is not None]:
+            self._steer_lanes(lanes, now_ms)
         seen = [seat for seat in self.seats.values() if seat.video and not seat.paused and seat.layer is None]
         fair = budget if budget is None else budget // max(len(seen), 1)
         for seat in self.seats.values():
@@ -331,6 +359,45 @@ class Session:
         for seat, share in zip(seen, allot(tiles, budget), strict=True):
             if seat.viewers.choice:
                 seat.viewers.steer(seat.sender, seat.width, share, now_ms)
+
+    def _steer_lanes(self, seats: Sequence[Seat], now_ms: int) -> None:
+        """A leg carries as many layers as its line does; where that is less than is wanted, the smaller ones."""
+        lanes = [
+            Lane(seat.viewers.layers(now_ms)[seat.layer or 0], not seat.unwanted, not seat.paused) for seat in seats
+        ]
+        budget = self.bandwidth.rate(now_ms) if self.bandwidth.known else None
+        found = load(lanes, budget, full=self.bandwidth.full(now_ms), narrow=self._narrow)
+        if found.narrow is not self._narrow:
+            log.info("peer.leg_narrow" if found.narrow else "peer.leg_wide", session=self.id, budget=budget)
+        self._narrow, self._wish = found.narrow, found.wish
+        for seat in seats:
+            if seat.layer and not seat.viewers.track.published:  # a publisher sends them anyway
+                seat.stream.prefer(self.id, low=found.narrow or not seat.unwanted)
+            seat.sender.temporal.wanted = found.temporal
+            seat.viewers.resettle(seat.sender)
+            if (goes := seat.layer in found.layers) is seat.paused:
+                self.show(seat, None, paused=not goes, now_ms=now_ms)
+                self._pauses += seat.paused
+                seat.tell = TELL if seat.paused else 0
+            if seat.tell:
+                seat.tell -= 1
+                self._say_paused(seat)
+
+    def _say_paused(self, seat: Seat) -> None:
+        """So that nobody there waits for what does not come (RFC 7728 §6.4); who misses it finds out by himself."""
+        highest = seat.sender.numbering.highest
+        word = rtcp.flowing(seat.ssrc, seat.ssrc, rtcp.Flow.PAUSED, self._pauses, highest)
+        self.send_rtcp(rtcp.receiver_report(seat.ssrc, ()) + word)
+
+    def _flow(self, wanted: rtcp.Flowing, now_ms: int) -> None:
+        """The relay at the other end has a use for a layer, or no more. Of no other viewer is it believed."""
+        seat = self.seats.get(wanted.target)
+        if seat is None or not seat.layer or wanted.flow is rtcp.Flow.PAUSED:
+            return
+        unwanted = wanted.flow is rtcp.Flow.PAUSE
+        if seat.unwanted is not unwanted:
+            seat.unwanted = unwanted
+            self.steer(now_ms)
 
     def _arrived(self, bursts: Sequence[Burst], now_ms: int) -> None:
         """What feedback says of the path: an estimate that falls, or a probe that came through, counts at once."""
@@ -365,13 +432,6 @@ class Session:
         for seat in self.seats.values():
             if seat.video:
                 self.show(seat, seat.width, paused=paused, now_ms=now_ms)
-
-    def low(self, wanted: bool, now_ms: int) -> None:
-        """Have the further layers of a pull source, or no more: the source is opened for that."""
-        for seat in self.seats.values():
-            if seat.layer and not seat.viewers.track.published:  # a publisher sends them anyway
-                seat.stream.prefer(self.id, low=wanted)
-                self.show(seat, seat.width, paused=not wanted, now_ms=now_ms)
 
     def show(self, seat: Seat, width: int | None, *, paused: bool, now_ms: int) -> None:
         """How wide a tile is, and whether anybody looks at it."""

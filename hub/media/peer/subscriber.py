@@ -24,6 +24,8 @@ from signaling.whip import Local
 
 MAX_TRACKS: Final = 64
 LAYERS_EVERY_MS: Final = 1_000
+KNOWN_MS: Final = 2_500  # that a stream may take to say what it carries, before what is usual is offered
+REMIND_MS: Final = 1_000
 MAX_NUMBERS: Final = 65_536  # SSRCs that one connection may use up; then the client comes again
 KINDS: Final[tuple[Kind, ...]] = ("video", "audio")
 
@@ -32,12 +34,16 @@ TrackState: TypeAlias = Literal["live", "waiting", "refused", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A stream that the client wants. ``width`` is that of its tile; nobody looks at what is not ``visible``."""
+    """A stream that the client wants. ``width`` is that of its tile; nobody looks at what is not ``visible``.
+
+    ``waits``: what the client gets depends on what the stream carries, so it is offered once that is known.
+    """
 
     stream: Publication
     width: int | None = None
     visible: bool = True
     audio: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,11 @@ class _Watch:
     width: int | None = None
     visible: bool = True
     audio: bool = False
-    held: bool = False
+    held: Literal["", "watch", "hold"] = ""
     ended: bool = False
+    settled: bool = True  # it may be offered; else its source is opened, and it is told at last at ``until``
+    until: int = 0
+    remind_at: int = 0
     lines: dict[Kind, _Line] = field(default_factory=dict)
 
 
@@ -139,8 +148,9 @@ class Subscriber:
             if id not in wanted or wanted[id].stream is not watch.stream or watch.ended:
                 self._leave(watch)
         for wish in wanted.values():
-            watch = self._watches.get(wish.stream.id) or self._enter(wish.stream)
+            watch = self._watches.get(wish.stream.id) or self._enter(wish.stream, waits=wish.waits)
             watch.width, watch.visible, watch.audio = wish.width, wish.visible, wish.audio
+            watch.settled = watch.settled or not wish.waits or self._may_settle(watch)
             self._fit(watch)
             self._show(watch)
         self._session.steer(self._now())
@@ -195,13 +205,14 @@ class Subscriber:
             return "waiting"
         return "refused" if place.refused else "live"
 
-    def _enter(self, stream: Publication) -> _Watch:
+    def _enter(self, stream: Publication, *, waits: bool) -> _Watch:
         def ended() -> None:
             watch.ended = True
             self._vacate_all(watch)
             self._on_change()
 
-        watch = self._watches[stream.id] = _Watch(stream, ended)
+        watch = self._watches[stream.id] = _Watch(stream, ended, settled=stream.known or not waits)
+        watch.until = self._now() + KNOWN_MS
         if stream.ended:
             watch.ended = True
         else:
@@ -212,7 +223,7 @@ class Subscriber:
         self._watches.pop(watch.stream.id, None)
         watch.stream.forget_end(watch.ending)
         self._vacate_all(watch)
-        self._hold(watch, False)
+        self._hold(watch, wanted=False)
 
     def _vacate_all(self, watch: _Watch) -> None:
         for line in watch.lines.values():
@@ -225,15 +236,28 @@ class Subscriber:
             self._session.detach(place.seat)
             place.seat = None
 
-    def _hold(self, watch: _Watch, wanted: bool) -> None:
-        """A stream is subscribed to as long as somebody looks or listens: an invisible tile keeps no camera open."""
-        if wanted != watch.held:
-            watch.held = wanted
-            (watch.stream.hold if wanted else watch.stream.release)(self._session.id)
+    def _may_settle(self, watch: _Watch) -> bool:
+        return watch.stream.known or self._now() >= watch.until
+
+    def learned(self, stream_id: str) -> None:
+        """It became known what a stream carries, or that is another thing: the client has to be offered it."""
+        if stream_id in self._watches:
+            self._on_change()
+
+    def _hold(self, watch: _Watch, *, wanted: bool) -> None:
+        """A stream is subscribed to as long as somebody looks or listens: an invisible tile keeps no camera open.
+
+        Before it is known what it carries nobody needs its pictures converted.
+        """
+        held: Literal["", "watch", "hold"] = "" if not wanted else "hold" if watch.settled else "watch"
+        if held != watch.held:
+            watch.held = held
+            calls = {"": watch.stream.release, "watch": watch.stream.watch, "hold": watch.stream.hold}
+            calls[held](self._session.id)
 
     def _fit(self, watch: _Watch) -> bool:
         """Have the tracks that the stream has now on sections; whether something moved."""
-        if watch.ended:
+        if watch.ended or not watch.settled:
             return False
         moved = False
         for kind in KINDS:
@@ -270,7 +294,7 @@ class Subscriber:
 
     def _show(self, watch: _Watch) -> None:
         """Width and visibility reach the stream and the track that runs."""
-        self._hold(watch, not watch.ended and (watch.visible or watch.audio))
+        self._hold(watch, wanted=not watch.ended and (watch.visible or watch.audio))
         line = watch.lines.get("video")
         if line is not None and line.place is not None and line.place.seat is not None:
             self._session.show(line.place.seat, watch.width, paused=not watch.visible, now_ms=self._now())
@@ -280,7 +304,17 @@ class Subscriber:
         moved = [self._fit(watch) for watch in self._watches.values()]  # all of them
         if any(moved):
             self._sweep()
+        if any(moved) or self._late():
             self._on_change()
+
+    def _late(self) -> bool:
+        """Whether a stream has waited for long enough, and has to be offered as it is."""
+        now = self._now()
+        waiting = [watch for watch in self._watches.values() if not watch.settled and self._may_settle(watch)]
+        late = [watch for watch in waiting if now >= watch.remind_at]
+        for watch in late:
+            watch.remind_at = now + REMIND_MS  # its client's wishes come again, and settle it
+        return bool(late)
 
     # offers and answers ------------------------------------------------------------------------------
 
@@ -366,6 +400,6 @@ class Subscriber:
         for watch in list(self._watches.values()):
             self._watches.pop(watch.stream.id, None)
             watch.stream.forget_end(watch.ending)
-            self._hold(watch, False)
+            self._hold(watch, wanted=False)
             for line in watch.lines.values():
                 line.place = None

@@ -90,7 +90,9 @@ class Viewers:
         return [
             Layer(
                 i, floor.track.size[0] if floor.track.size else 0, floor.meter.rates,
-                floor.track.last_at is not None and now_ms - floor.track.last_at < ALIVE_MS,
+                not floor.track.resting
+                and floor.track.last_at is not None
+                and now_ms - floor.track.last_at < ALIVE_MS,
             )
             for i, floor in enumerate(self._floors)
         ]  # fmt: skip
@@ -170,6 +172,8 @@ class Viewers:
             self._counters.layer_switches += 1
         if sender.aim != sender.layer and sender.phase is not Phase.PAUSED and self.track.published:
             self._ask(sender.aim)
+        elif sender.aim != sender.layer and sender.phase is Phase.LIVE and self._floors[sender.layer].track.resting:
+            self._jump(sender)
 
     def resettle(self, sender: Sender) -> None:
         """What a live viewer gets has changed: let it share a template, or no more."""
@@ -425,12 +429,12 @@ class Viewers:
     def _replay(self, sender: Sender) -> bool:
         """The cached GOP once more for one who has seen a part of it; False when that cannot be.
 
-        Not while the pacer holds packets: the rest of the newest frame would leave live, under its own timestamp,
-        and again upon a NACK under the anchor's, which are two plaintexts under one number.
+        Not while the pacer holds packets, or a leg has brought a part of the newest frame: the rest would leave live,
+        under its own timestamp, and again upon a NACK under the anchor's, two plaintexts under one number.
         """
         floor = self._floors[sender.layer]
         start, newest = floor.track.gop_start(), floor.track.get(floor.released)
-        if self._pacer.busy or sender.aim != sender.layer or start is None or newest is None:
+        if self._pacer.busy or sender.aim != sender.layer or start is None or newest is None or not newest.marker:
             return False
         frames = self._frames(floor, start)
         spacing = max(1, min(SQUEEZED_MS * floor.track.rate // 1000, 1_800 // max(frames, 1)))
@@ -445,6 +449,30 @@ class Viewers:
         )
         self._begin_turns(sender, start)
         return True
+
+    def _jump(self, sender: Sender) -> None:
+        """To another layer's cached GOP, drawn together: the layer of before comes no more, and nobody can be asked.
+
+        Not while that would lead back in time: then a moment later.
+        """
+        floor = self._floors[sender.aim]
+        start, newest = floor.track.gop_start(), floor.track.get(floor.released)
+        if self._pacer.busy or start is None or newest is None or start > floor.released or not newest.marker:
+            return
+        self._remember(sender)
+        frames = self._frames(floor, start)
+        spacing = max(1, min(SQUEEZED_MS * floor.track.rate // 1000, 1_800 // max(frames, 1)))
+        first = newest.timestamp + spacing
+        if sender.seen is not None and not 0 < (first - sender.seen.timestamp & 0xFFFFFFFF) < 0x80000000:
+            return
+        self.remove(sender)
+        sender.numbering.begin(
+            start, anchor_frame=newest.frame, anchor=newest.timestamp + spacing * frames & 0xFFFFFFFF,
+            spacing=spacing, layer=floor.track.layer,
+        )  # fmt: skip
+        sender.layer = sender.aim
+        sender.temporal.reset()
+        self._begin_turns(sender, start)
 
     def report(self, sender: Sender, name: str, now_ms: int) -> bytes | None:
         """A sender report and CNAME for this viewer; ``None`` while nothing was sent."""

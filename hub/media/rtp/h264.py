@@ -3,6 +3,7 @@
 from typing import Final
 
 from hub.media.rtp import sps
+from hub.media.rtp.packing import pack
 
 MAX_PAYLOAD: Final = 1_172  # 1200 bytes with the RTP header and an SRTP tag of 16
 _SLICE, _IDR, _SEI, _SPS, _PPS, _AUD, _STAP_A, _FU_A = 1, 5, 6, 7, 8, 9, 24, 28
@@ -60,24 +61,7 @@ def packetize(nals: list[bytes], limit: int = MAX_PAYLOAD) -> list[bytes]:
     Neighbours that fit together become a STAP-A; what does not fit is cut into FU-A pieces of equal size but the
     last, so that one segmented send carries them all.
     """
-    payloads: list[bytes] = []
-    small: list[bytes] = []
-    room = limit
-    for nal in nals:
-        cost = len(nal) + 2
-        if small and cost > room:
-            payloads.append(_aggregate(small))
-            small = []
-        if len(nal) > limit:
-            payloads += _fragments(nal, limit)
-            continue
-        if not small:
-            room = limit - 1
-        small.append(nal)
-        room -= cost
-    if small:
-        payloads.append(_aggregate(small))
-    return payloads
+    return pack(nals, limit, 1, _aggregate, _fragments)
 
 
 def _aggregate(nals: list[bytes]) -> bytes:

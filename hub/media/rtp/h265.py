@@ -7,6 +7,7 @@ from typing import Final
 
 from hub.media.rtp import sps
 from hub.media.rtp.h264 import MAX_PAYLOAD, split
+from hub.media.rtp.packing import pack
 
 VPS, SPS, PPS = 32, 33, 34  # ITU-T H.265 table 7-1
 _AP, _FU = 48, 49
@@ -89,24 +90,7 @@ def packetize(nals: list[bytes], limit: int = MAX_PAYLOAD) -> list[bytes]:
     Neighbours that fit together become an aggregation packet; what does not fit is cut into fragmentation units of
     equal size but the last, so that one segmented send carries them all.
     """
-    payloads: list[bytes] = []
-    small: list[bytes] = []
-    room = limit
-    for nal in nals:
-        cost = len(nal) + 2
-        if small and cost > room:
-            payloads.append(_aggregate(small))
-            small = []
-        if len(nal) > limit:
-            payloads += _fragments(nal, limit)
-            continue
-        if not small:
-            room = limit - 2
-        small.append(nal)
-        room -= cost
-    if small:
-        payloads.append(_aggregate(small))
-    return payloads
+    return pack(nals, limit, 2, _aggregate, _fragments)
 
 
 def _aggregate(nals: list[bytes]) -> bytes:

@@ -100,6 +100,53 @@ def wish(tiles: Sequence[Tile]) -> int | None:
     return int(total * HEADROOM * 1.05) if short else None
 
 
+class Lane(NamedTuple):
+    """A layer that goes over a leg for everybody behind it. ``wanted``: somebody there has a use for it."""
+
+    layer: Layer
+    wanted: bool
+    sent: bool
+
+
+class Load(NamedTuple):
+    """What a leg is to carry: the indexes of its layers, and how much of the smallest where that goes alone.
+
+    ``narrow``: less than is wanted there; ``wish`` are the bit/s that would allow all of it.
+    """
+
+    layers: tuple[int, ...]
+    temporal: int = ALL
+    narrow: bool = False
+    wish: int | None = None
+
+
+def load(lanes: Sequence[Lane], budget: int | None, *, full: bool, narrow: bool) -> Load:
+    """What fits the line between two relays, the smallest picture first.
+
+    Layers are left out only once the line was found ``full``: what an estimate has not seen yet is no reason to take
+    pictures away from everybody behind it. They come back (``narrow``: some are left out now) with HEADROOM.
+    """
+    living = sorted((lane for lane in lanes if lane.layer.alive), key=lambda lane: (lane.layer.width, lane.layer.index))
+    total = sum(lane.layer.rates[-1] for lane in living if lane.wanted)
+    enough = budget is None or total == 0
+    if not enough and budget is not None:
+        enough = total * HEADROOM <= budget if narrow else not full or total <= budget
+    if enough or budget is None:
+        return Load(tuple(lane.layer.index for lane in lanes if lane.wanted))
+    spent, taken = living[0].layer.rates[-1], [living[0].layer]
+    for lane in living[1:]:
+        spent += lane.layer.rates[-1]
+        if spent * (1.0 if lane.sent else HEADROOM) > budget:
+            break
+        taken.append(lane.layer)
+    temporal = ALL
+    rates = taken[0].rates
+    if len(taken) == 1 and rates[-1] > budget:
+        temporal = max((i for i, rate in enumerate(rates[:-1]) if rate <= budget), default=0)
+        temporal = temporal if len(rates) > 1 else ALL
+    return Load(tuple(layer.index for layer in taken), temporal, True, int(total * HEADROOM * 1.05))
+
+
 class Meter:
     """Bit rates of one layer by temporal layer, from totals of octets that are looked at now and then."""
 

@@ -1,7 +1,8 @@
-"""RTCP (RFC 3550 §6, RFC 4585, RFC 5104, REMB): what comes back from peers, and what we tell them."""
+"""RTCP (RFC 3550 §6, RFC 4585, RFC 5104, RFC 7728, REMB): what comes back from peers, and what we tell them."""
 
 import struct
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final, TypeAlias
 
 from hub.media.rtp import twcc
@@ -13,6 +14,7 @@ MAX_PACKETS: Final = 32  # of one compound packet
 MAX_TRANSPORT: Final = 4  # transport-wide feedbacks of one compound that are looked at
 MAX_LOST: Final = 512  # sequence numbers that the NACKs of one compound may ask for
 MAX_RATE: Final = 1 << 40  # bit/s that a REMB may tell
+MAX_FLOWS: Final = 16  # streams that one message pauses or resumes
 NTP_EPOCH_MS: Final = 2_208_988_800_000
 
 
@@ -75,7 +77,23 @@ class Remb:
     rate: int
 
 
-Feedback: TypeAlias = Report | SenderInfo | Nack | KeyframeRequest | Bye | Remb | Arrivals
+class Flow(IntEnum):
+    """What a Flowing says (RFC 7728 §8.1)."""
+
+    PAUSE = 0  # send it no more
+    RESUME = 1  # send it again
+    PAUSED = 2  # it is not sent any more
+
+
+@dataclass(frozen=True, slots=True)
+class Flowing:
+    """A receiver wants an RTP stream paused or resumed, or its sender says that it is (RFC 7728 §8)."""
+
+    target: int
+    flow: Flow
+
+
+Feedback: TypeAlias = Report | SenderInfo | Nack | KeyframeRequest | Bye | Remb | Flowing | Arrivals
 
 
 def parse_rtcp(data: bytes) -> list[Feedback]:
@@ -143,6 +161,8 @@ def _feedback(kind: int, fmt: int, body: bytes) -> list[Feedback]:
         return [Nack(media, _lost(body))]
     if kind == RTPFB and fmt == 15:
         return [twcc.parse(body[8:])]
+    if kind == RTPFB and fmt == 9:
+        return [*_flowing(body)]
     if kind == PSFB and fmt == 15 and body[8:12] == b"REMB" and len(body) >= 16:
         word = struct.unpack_from("!I", body, 12)[0]
         return [Remb(min((word & 0x3FFFF) << (word >> 18 & 0x3F), MAX_RATE))]
@@ -163,6 +183,21 @@ def _lost(body: bytes) -> tuple[int, ...]:
         if len(lost) >= MAX_LOST:
             break
     return tuple(lost[:MAX_LOST])
+
+
+_FLOWS: Final = frozenset(Flow)
+
+
+def _flowing(body: bytes) -> list[Flowing]:
+    """The entries of a PAUSE-RESUME message; what is none of ours (REFUSED) is passed over."""
+    found: list[Flowing] = []
+    at = 8
+    while at + 8 <= len(body) and len(found) < MAX_FLOWS:
+        target, kind, words = struct.unpack_from("!IBB", body, at)
+        if kind >> 4 in _FLOWS:
+            found.append(Flowing(target, Flow(kind >> 4)))
+        at += 8 + 4 * words
+    return found
 
 
 def ntp_of(ms: int) -> int:
@@ -228,6 +263,13 @@ def transport(sender: int, media: int, body: bytes) -> bytes:
         body += bytes(padding - 1) + bytes((padding,))
     made = _packet(RTPFB, 15, struct.pack("!II", sender, media) + body)
     return bytes((made[0] | 0x20,)) + made[1:] if padding else made
+
+
+def flowing(sender: int, target: int, flow: Flow, number: int, highest: int = 0) -> bytes:
+    """PAUSE, RESUME or PAUSED of one stream (RFC 7728 §8). ``number`` is the PauseID, ``highest`` goes with PAUSED."""
+    last = struct.pack("!I", highest & 0xFFFFFFFF) if flow is Flow.PAUSED else b""
+    entry = struct.pack("!IBBH", target, flow << 4, len(last) // 4, number & 0xFFFF) + last
+    return _packet(RTPFB, 9, struct.pack("!II", sender, 0) + entry)
 
 
 def remb(sender: int, bits_per_second: int, ssrcs: tuple[int, ...]) -> bytes:

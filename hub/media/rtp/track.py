@@ -79,6 +79,7 @@ class Track:
         self._family: list[Track] = [self] if base is None else base._family
         if base is not None:
             self._family.append(self)
+        self.resting = False  # its sender said that it pauses
         self.asks = True  # a publisher; not so the relay that passes a camera on
         self.counters = TrackCounters()
         self.head = -1  # highest index in the history
@@ -127,6 +128,7 @@ class Track:
         self._anchor = None
         self._sets.clear()
         self._waiting = self.kind == "video"
+        self.resting = False
         self.counters.restarts += 1
 
     def append_unit(self, unit: AccessUnit) -> list[Packet]:
@@ -198,6 +200,8 @@ class Track:
         if n < source.base_n or n <= self.head - HISTORY or self.get(n) is not None:
             return None
         self._waiting = False
+        if seq > source.highest or source.base_n == n:  # what was late says nothing of now
+            self.resting = False
         source.highest = max(source.highest, seq)
         timestamp = (packet.timestamp + source.shift) & 0xFFFFFFFF
         ahead = (timestamp - self._timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000

@@ -19,6 +19,18 @@ KIND_OF: Final[dict[Codec | UnitCodec, Kind]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """What a source says that it brings, before it does. ``passes`` is that of the pictures, see AccessUnit.
+
+    ``whole``: it names everything; else there may be more.
+    """
+
+    codecs: tuple[UnitCodec, ...]
+    passes: bool = True
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AccessUnit:
     """One coded picture or one audio frame.
 

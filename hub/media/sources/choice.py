@@ -5,9 +5,11 @@ import binascii
 from dataclasses import dataclass
 from typing import Final
 
-from hub.media.rtp.unit import UnitCodec
+from hub.media.rtp import h265
+from hub.media.rtp.unit import Description, UnitCodec
 from hub.media.sources.aac import AacFormat, format_of
 from hub.media.sources.errors import SourceError
+from hub.media.sources.h265 import passes
 from signaling.rtsp.describe import Offered, Presentation
 from signaling.sdp import Format, SdpError
 
@@ -39,6 +41,20 @@ class Choice:
 
     tracks: tuple[Chosen, ...]
     left_out: tuple[str, ...]
+
+    @property
+    def codecs(self) -> tuple[UnitCodec, ...]:
+        """Of its tracks."""
+        return tuple(each.codec for each in self.tracks)
+
+    def description(self) -> Description | None:
+        """What is certain before a picture came; ``None`` of H.265 whose parameter sets are not in the description."""
+        video = self.tracks[0]
+        if video.codec != "h265":
+            return Description(self.codecs)
+        sets = h265.ParameterSets()
+        sets.complete(h265.split(video.parameter_sets))
+        return None if sets.sequence is None else Description(self.codecs, passes(sets.sequence))
 
 
 def choose(presentation: Presentation) -> Choice:

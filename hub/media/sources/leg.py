@@ -6,7 +6,7 @@ Packets go to the stream as they come; ``read`` only tells that they do, and rai
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import urlsplit
 
 from hub.domain.clock import Clock
@@ -20,11 +20,7 @@ from hub.media.stream import Stream
 
 PUSHED: Final = "push:"  # in place of an address: the relay of that name publishes the stream here
 LOOK_S: Final = 0.1
-LOW_EVERY_S: Final = 0.2
 LAND_S: Final = 6.0
-
-
-Low: TypeAlias = Callable[[str, bool], Awaitable[None]]
 
 
 def near_of(base: str) -> str:
@@ -71,40 +67,20 @@ async def watch_leg(
     *,
     clock: Clock,
     on_changed: Callable[[], None],
-    low: Low,
     tally: Tally | None = None,
 ) -> AsyncIterator[Passing]:
-    """Watch the stream at the relay whose internal URL this is. Raises SourceError.
-
-    ``low(session, wanted)`` tells that relay whether our viewers have a use for smaller pictures, too.
-    """
+    """Watch the stream at the relay whose internal URL this is. Raises SourceError."""
     try:
         async with watching(
             stream, post, near=near_of(base), clock=clock, on_changed=on_changed, tally=tally
         ) as dialed:
-            telling = asyncio.create_task(_tell_low(stream, dialed, low), name=f"{stream.id}/low")
-            try:
-                yield Passing(stream, dialed.session.finished, lambda: _figures_of(dialed))
-            finally:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
+            yield Passing(stream, dialed.session.finished, lambda: _figures_of(dialed))
     except SourceError:
         raise
     except NotFound:
         raise SourceError("source.not_found", "the relay does not know the stream") from None
     except (DialFailed, HubError) as error:
         raise SourceError("source.unreachable", f"relay: {error}") from None
-
-
-async def _tell_low(stream: Stream, dialed: Dialed, low: Low) -> None:
-    """For as long as the leg stands. What cannot be told now is told a moment later."""
-    told = False
-    while dialed.layers > 1:
-        if (wanted := stream.low_wanted) is not told:
-            with contextlib.suppress(HubError):
-                await low(dialed.there, wanted)
-                told = wanted
-        await asyncio.sleep(LOW_EVERY_S)
 
 
 class Landing:

@@ -10,7 +10,7 @@ from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.policy import Resolver, system_resolver
 from hub.media.sources.pull import PullSource
 from hub.media.sources.rtsp import RtspSource
-from hub.media.sources.units import Figures
+from hub.media.sources.units import Described, Figures
 
 
 class OpenSource(Protocol):
@@ -31,13 +31,18 @@ def open_source(
     open_s: float = 8.0,
     read_s: float = 8.0,
     keyframe_s: float = 15.0,
+    described: Described = lambda found: None,
 ) -> AbstractAsyncContextManager[OpenSource]:
     """A connection to this address, not open yet; entering it may raise SourceError.
 
     ``files`` is the one folder that ``file:`` may point into.
     """
     if source.scheme in ("rtsp", "rtsps"):
-        return RtspSource(source, clock=clock, resolve=resolve, open_s=open_s, read_s=read_s, keyframe_s=keyframe_s)
+        return RtspSource(
+            source, clock=clock, resolve=resolve, open_s=open_s, read_s=read_s, keyframe_s=keyframe_s,
+            described=described,
+        )  # fmt: skip
     return PullSource(
-        source, clock=clock, resolve=resolve, files=files, open_s=open_s, read_s=read_s, keyframe_s=keyframe_s
-    )
+        source, clock=clock, resolve=resolve, files=files, open_s=open_s, read_s=read_s, keyframe_s=keyframe_s,
+        described=described,
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import av
 from av.bitstream import BitStreamFilterContext
@@ -23,13 +23,13 @@ from av.stream import Stream
 
 from hub.domain.clock import Clock
 from hub.domain.source_url import ParsedSource
-from hub.media.rtp.unit import CLOCK_RATE, AccessUnit, UnitCodec
+from hub.media.rtp.unit import CLOCK_RATE, AccessUnit, Description, UnitCodec
 from hub.media.sources.aac import AacFormat, parse_config
 from hub.media.sources.errors import SourceError, translate
 from hub.media.sources.h264 import Framer
 from hub.media.sources.h265 import H265Framer
 from hub.media.sources.policy import Resolver, Target, admit, system_resolver
-from hub.media.sources.units import Figures, UnitQueue
+from hub.media.sources.units import Described, Figures, UnitQueue
 
 OPEN_S: Final = 8.0
 READ_S: Final = 8.0  # after 5 s the tile says frozen; after 8 s the connection is given up
@@ -40,6 +40,9 @@ AUDIO: Final[dict[str, UnitCodec]] = {"pcm_alaw": "pcma", "pcm_mulaw": "pcmu", "
 VIDEO: Final[dict[str, UnitCodec]] = {"h264": "h264", "hevc": "h265"}
 
 av.logging.set_level(None)  # what FFmpeg prints holds addresses with passwords
+
+
+_Item: TypeAlias = AccessUnit | Description | SourceError
 
 
 class PullSource:
@@ -55,7 +58,9 @@ class PullSource:
         open_s: float = OPEN_S,
         read_s: float = READ_S,
         keyframe_s: float = KEYFRAME_S,
+        described: Described = lambda found: None,
     ) -> None:
+        self._described = described
         self._source = source
         self._clock = clock
         self._resolve = resolve
@@ -69,7 +74,7 @@ class PullSource:
         target = await admit(self._source, resolve=self._resolve, files=self._files)
         loop = asyncio.get_running_loop()
 
-        def hand_over(item: AccessUnit | SourceError) -> None:
+        def hand_over(item: _Item) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
                 loop.call_soon_threadsafe(self._take, item)
 
@@ -97,9 +102,12 @@ class PullSource:
         """Everything that came since the last call, at least one unit. Raises SourceError. Safe to cancel."""
         return await self._queue.read()
 
-    def _take(self, item: AccessUnit | SourceError) -> None:
+    def _take(self, item: _Item) -> None:
         if isinstance(item, SourceError):
             self._queue.fail(item)
+        elif isinstance(item, Description):
+            if self._worker is not None and not self._worker.stop.is_set():
+                self._described(item)
         else:
             self._queue.put(item)
 
@@ -113,7 +121,7 @@ class _Worker:
         target: Target,
         clock: Clock,
         limits: tuple[float, float, float],
-        hand_over: Callable[[AccessUnit | SourceError], None],
+        hand_over: Callable[[_Item], None],
     ) -> None:
         self.stop = threading.Event()
         self._source = source
@@ -145,7 +153,7 @@ class _Worker:
         if not self.stop.is_set():
             self._hand_over(failure)
 
-    def _units(self, container: InputContainer) -> Iterator[AccessUnit]:
+    def _units(self, container: InputContainer) -> Iterator[AccessUnit | Description]:
         videos = container.streams.video
         if not videos:
             raise SourceError("source.not_video", "there is no video in it")
@@ -163,6 +171,8 @@ class _Worker:
             clocks[audio.index] = _Clock(CLOCK_RATE[sound.codec], Fraction(1, 50))
         pace = _Pace() if self._source.scheme in {"http", "https", "file"} else None
         gate = _KeyframeGate(self._keyframe_s)
+        codecs: tuple[UnitCodec, ...] = (codec,) if audio is None else (codec, sound.codec)
+        described = False
         for packet in container.demux([video, *([audio] if audio is not None else [])]):
             if self.stop.is_set():
                 return
@@ -178,6 +188,9 @@ class _Worker:
                 for part in to_annex_b.filter(packet):
                     picture = framer.picture(bytes(part))
                     if picture is not None and gate.passes(picture.keyframe):
+                        if not described:
+                            described = True
+                            yield Description(codecs, picture.passes)
                         made = AccessUnit("video", codec, picture.data, pts, picture.keyframe, self._clock())
                         yield made if picture.passes else replace(made, passes=False)
             elif audio is not None and gate.open and (data := sound.frame(bytes(packet))):

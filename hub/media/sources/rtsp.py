@@ -12,12 +12,12 @@ import structlog
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
 from hub.domain.source_url import ParsedSource, check_url
-from hub.media.rtp.unit import AccessUnit
+from hub.media.rtp.unit import AccessUnit, Description, UnitCodec
 from hub.media.sources.choice import Choice, choose
 from hub.media.sources.errors import SourceError
 from hub.media.sources.policy import Resolver, checked_addresses, system_resolver
 from hub.media.sources.receiver import TrackReceiver, Wallclock
-from hub.media.sources.units import Figures, UnitQueue
+from hub.media.sources.units import Described, Figures, UnitQueue
 from signaling.rtsp.auth import Credentials
 from signaling.rtsp.client import RtspClient
 from signaling.rtsp.events import Why
@@ -63,6 +63,7 @@ class RtspSource:
         open_s: float = OPEN_S,
         read_s: float = READ_S,
         keyframe_s: float = KEYFRAME_S,
+        described: Described = lambda found: None,
     ) -> None:
         self.facts: dict[str, str] = {}
         self._source = source
@@ -70,6 +71,8 @@ class RtspSource:
         self._resolve = resolve
         self._way: Way = way
         self._open_s, self._read_s, self._keyframe_s = open_s, read_s, keyframe_s
+        self._described = described
+        self._undescribed: tuple[UnitCodec, ...] = ()  # until the first key frame says what the description left open
         self._queue = UnitQueue()
         self._connection: RtspConnection | None = None
         self._receivers: list[TrackReceiver] = []
@@ -118,6 +121,10 @@ class RtspSource:
         choice = choose(await connection.describe())
         if choice.left_out:
             self.facts["left_out"] = ", ".join(choice.left_out)
+        if (found := choice.description()) is not None:
+            self._described(found)
+        else:
+            self._undescribed = choice.codecs
         offered = [each.offered for each in choice.tracks]
         for udp in (False, True):
             if self._way == ("tcp" if udp else "udp"):
@@ -202,6 +209,9 @@ class RtspSource:
         if unit.kind == "video":
             self._flowing = self._flowing or unit.keyframe
         if self._flowing:
+            if self._undescribed:
+                codecs, self._undescribed = self._undescribed, ()
+                self._described(Description(codecs, unit.passes))
             self._queue.put(unit)
 
     def _on_beat(self) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, TypeAlias
 
-from hub.media.rtp.unit import AccessUnit
+from hub.media.rtp.unit import AccessUnit, Description
 from hub.media.sources.errors import SourceError
 
 QUEUE: Final = 256  # units: 10 s of video
+Described: TypeAlias = Callable[[Description], None]
+"""Told what a source brings, once a connection: as soon as that is certain, and before its first unit can be read."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,11 @@ class UnitQueue:
         self._error = self._error or error
         self._ready.set()
         self._over.set()
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything was read."""
+        return not self._queue
 
     @property
     def failed(self) -> bool:

@@ -16,6 +16,7 @@ from signaling.gb28181.framing import frame
 CONNECT_S: Final = 8.0
 PAUSE_S: Final = 0.4
 MAX_BUFFER: Final = 2 * 2**20  # bytes that wait for a slow TCP peer
+MAX_EARLY: Final = 16  # connections that came before we knew whose is the one
 
 
 class RtpOut:
@@ -28,7 +29,10 @@ class RtpOut:
         self.framed = framed
         self.sent = 0
         self.dropped = 0
+        self.strangers = 0  # connections of somebody else
         self.ended = asyncio.Event()
+        self._named: frozenset[str] = frozenset()  # addresses that the other side may dial from
+        self._early: list[_Peer] = []
         self._remote: tuple[str, int] | None = None
         self._transport: asyncio.Transport | None = None
         self._connected = asyncio.Event()
@@ -71,6 +75,10 @@ class RtpOut:
         if self.mode != "tcp_passive" and (why is not None or not port):
             raise Invalid("gb28181.address_refused", f"{host}:{port}: {why or 'no port'}")
         self._remote = (host, port)
+        self._named = frozenset(each for each in (host, seen) if each)
+        early, self._early = self._early, []
+        for peer in early:
+            peer.judged()
         if self.mode == "udp":
             self._connected.set()
             return
@@ -116,19 +124,40 @@ class RtpOut:
             self._listener.close()
         if self._transport is not None:
             self._transport.abort()
+        early, self._early = self._early, []
+        for peer in early:
+            peer.drop()
         self.ended.set()
 
     # the connection ---------------------------------------------------------------------------------
 
-    def came(self, transport: asyncio.Transport) -> bool:
-        """The first connection is the one."""
+    def came(self, peer: "_Peer", host: str, transport: asyncio.Transport) -> bool:
+        """Whether a connection may stay. One that we dialled is the one; of those that came the first from an address
+        that the other side named, or signals from: what we send is not for whoever finds the port."""
+        if self.mode == "tcp_passive" or self._remote is None:
+            if self._remote is None and not self._transport:
+                self._early.append(peer)
+                if len(self._early) > MAX_EARLY:
+                    self._early.pop(0).drop()
+                return True
+            if host not in self._named:
+                self.strangers += 1
+                return False
         if self._transport is not None:
             return False
         self._transport = transport
+        peer.chosen = True
         with contextlib.suppress(OSError, AttributeError):
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected.set()
         return True
+
+    def gone(self, peer: "_Peer") -> None:
+        """A connection is over."""
+        if peer in self._early:
+            self._early.remove(peer)
+        if peer.chosen:
+            self.ended.set()
 
 
 class _Peer(asyncio.Protocol):
@@ -136,14 +165,25 @@ class _Peer(asyncio.Protocol):
 
     def __init__(self, out: RtpOut) -> None:
         self._out = out
-        self._mine = False
+        self._transport: asyncio.Transport | None = None
+        self._host = ""
+        self.chosen = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        made = cast(asyncio.Transport, transport)
-        self._mine = self._out.came(made)
-        if not self._mine:
-            made.abort()
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._host = str(peer[0]).removeprefix("::ffff:") if peer else ""
+        self.judged()
+
+    def judged(self) -> None:
+        """Ask whether it may stay, again once it is known who may."""
+        if self._transport is not None and not self._out.came(self, self._host, self._transport):
+            self.drop()
+
+    def drop(self) -> None:
+        """Cut it off."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._mine:
-            self._out.ended.set()
+        self._out.gone(self)

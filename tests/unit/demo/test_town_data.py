@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from drills.scenario import parse_scenario
-from hub.api.schemas import NewUser
+from hub.api.schemas.accounts import NewUser
 from hub.demo.cameras_list import CAMERAS
 from hub.demo.credentials import complete, load
 from hub.demo.town import DRILLS, PEOPLE, SCENARIOS, UNITS

@@ -5,7 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.media.rtp import vp8
-from hub.media.rtp.layers import ALL, Choice, Layer, Meter, Seen, Temporal, Tile, allot, choose, splice
+from hub.media.rtp.layers import (
+    ALL,
+    Choice,
+    Lane,
+    Layer,
+    Load,
+    Meter,
+    Seen,
+    Temporal,
+    Tile,
+    allot,
+    choose,
+    load,
+    splice,
+)
 from hub.media.rtp.numbering import Numbering
 from hub.media.rtp.packet import RtpPacket
 from hub.media.rtp.track import Packet, Track
@@ -216,3 +230,46 @@ def test_where_even_the_smallest_layers_do_not_fit_each_gets_its_smallest() -> N
 def test_a_stream_that_sends_nothing_takes_nothing_of_the_path() -> None:
     tiles = [_tile(1_280, 300, 900, alive=False), _tile(640, 100, 500)]
     assert allot(tiles, 700)[1] == 700
+
+
+def lanes(*given: tuple[int, bool, bool]) -> list[Lane]:
+    """Rate, wanted, sent; the first is the largest picture, as of a camera."""
+    return [Lane(Layer(i, 1_280 >> i, (rate,), True), wanted, sent) for i, (rate, wanted, sent) in enumerate(given)]
+
+
+MAIN_ALONE = lanes((2_000_000, True, True), (200_000, False, False))
+BOTH_WANTED = lanes((2_000_000, True, True), (200_000, True, True))
+SHED = lanes((2_000_000, True, False), (200_000, False, True))
+
+
+@pytest.mark.parametrize(
+    ("given", "budget", "full", "narrow", "expected"),
+    [
+        (MAIN_ALONE, None, True, False, Load((0,))),
+        (MAIN_ALONE, 500_000, False, False, Load((0,))),  # an estimate that nothing has tested yet
+        (MAIN_ALONE, 500_000, True, False, Load((1,), ALL, True, 2_415_000)),
+        (MAIN_ALONE, 2_000_000, True, False, Load((0,))),
+        (BOTH_WANTED, 2_100_000, True, False, Load((1,), ALL, True, 2_656_500)),
+        (BOTH_WANTED, 2_200_000, True, False, Load((0, 1))),
+        (SHED, 2_000_000, False, True, Load((1,), ALL, True, 2_415_000)),  # back with headroom only
+        (SHED, 2_300_000, False, True, Load((0,))),
+        (SHED, 100_000, True, True, Load((1,), ALL, True, 2_415_000)),  # the smallest, whatever it costs
+    ],
+)
+def test_a_leg_carries_what_its_line_does_the_smallest_picture_first(
+    given: list[Lane], budget: int | None, full: bool, narrow: bool, expected: Load
+) -> None:
+    assert load(given, budget, full=full, narrow=narrow) == expected
+
+
+def test_a_camera_without_an_open_sub_stream_goes_on_over_a_narrow_leg() -> None:
+    main, sub = MAIN_ALONE
+    closed = sub._replace(layer=Layer(1, 0, (0,), False))
+    assert load([main, closed], 500_000, full=True, narrow=False) == Load((0,), ALL, True, 2_415_000)
+
+
+def test_over_a_leg_too_narrow_for_the_smallest_layer_its_temporal_layers_are_left_out() -> None:
+    three = [Lane(layer, True, True) for layer in THREE]
+    assert load(three, 100_000, full=True, narrow=True)[:2] == ((0,), 1)
+    assert load(three, 10_000, full=True, narrow=True)[:2] == ((0,), 0)
+    assert load(three, 700_000, full=True, narrow=True)[:2] == ((0, 1), ALL)

@@ -197,6 +197,13 @@ class Camera(RuleBasedStateMachine):
         for sender, _ in self.house.senders[which : which + 1]:
             sender.aim = 0 if width is None else 1 if width < 1_000 else sender.aim
 
+    @rule(layer=st.integers(0, 1), rests=st.booleans())
+    def rest(self, layer: int, rests: bool) -> None:
+        track = self.house.tracks[layer]
+        track.resting, track.size = rests, (1_280 >> 2 * layer, 720)
+        for sender, _ in self.house.senders:
+            self.house.viewers.steer(sender, None, None, self.house.now)
+
     @rule()
     def turn(self) -> None:
         self.house.turn()

@@ -202,3 +202,68 @@ def test_a_camera_that_brought_a_picture_within_the_second_is_replayed() -> None
     house.drain()
     assert house.counters.replays == 1
     assert len(keys.order) > sent
+
+
+def by_leg(house: House, seq: int, payload: bytes, *, frame: int, marker: bool, layer: int = 0) -> None:
+    """A packet as it comes from another relay."""
+    house.tracks[layer].asks = False
+    packet = RtpPacket(marker, 96, seq, frame * 3_600, 1 + layer, payload)
+    house.give(house.tracks[layer].append_rtp([packet], house.now))
+
+
+def key_frame(house: House, seq: int, frame: int, *, layer: int = 0) -> None:
+    by_leg(house, seq, b"\x67" + bytes(20), frame=frame, marker=False, layer=layer)
+    by_leg(house, seq + 1, b"\x65" + bytes(300), frame=frame, marker=True, layer=layer)
+
+
+def test_a_picture_of_a_leg_that_has_come_by_halves_is_not_replayed() -> None:
+    """Its rest would leave under its own time, and upon a NACK under that of the replay."""
+    house = House()
+    key_frame(house, 10, 0)
+    keys = house.join(10)
+    sender = house.senders[0][0]
+    for i in range(1, 10):
+        house.now += 40
+        by_leg(house, 11 + i, b"\x61" + bytes(200), frame=i, marker=True)
+    house.now += 40
+    by_leg(house, 21, b"\x61" + bytes(200), frame=10, marker=False)
+    house.viewers.picture_lost(sender, house.now)
+    assert house.counters.replays == 0
+    by_leg(house, 22, b"\x61" + bytes(100), frame=10, marker=True)
+    house.everything_again(sender)  # the recorder objects to a second plaintext
+    house.viewers.picture_lost(sender, house.now)
+    house.drain()
+    assert house.counters.replays == 1
+    house.everything_again(sender)
+    assert numbers(keys)[:13] == list(range(10, 23))
+
+
+def test_a_viewer_of_a_layer_that_rests_goes_to_the_cached_pictures_of_the_other_at_once() -> None:
+    house = House()
+    house.tracks[0].size, house.tracks[1].size = (1_280, 720), (320, 240)
+    key_frame(house, 10, 0)
+    key_frame(house, 500, 0, layer=1)
+    keys = house.join(10)
+    sender = house.senders[0][0]
+    for i in range(1, 10):
+        house.now += 40
+        by_leg(house, 11 + i, b"\x61" + bytes(200), frame=i, marker=True)
+        by_leg(house, 501 + i, b"\x61" + bytes(50), frame=i, marker=True, layer=1)
+    house.viewers.steer(sender, None, None, house.now)
+    assert (sender.layer, sender.aim) == (0, 0)
+    house.tracks[0].resting = True
+    sent = len(keys.order)
+    house.viewers.steer(sender, None, None, house.now)
+    house.drain()
+    assert (sender.layer, sender.phase) == (1, Phase.LIVE)
+    assert len(keys.order) == sent + 11  # the key frame and what came since
+    house.now += 40
+    by_leg(house, 511, b"\x61" + bytes(50), frame=10, marker=True, layer=1)
+    times = stamps(keys)
+    assert times == sorted(times)
+    assert numbers(keys) == list(range(10, 10 + len(keys.order)))
+    house.everything_again(sender)
+    by_leg(house, 20, b"\x61" + bytes(200), frame=9, marker=True)  # late: it says nothing of now
+    assert house.tracks[0].resting
+    by_leg(house, 21, b"\x61" + bytes(200), frame=11, marker=True)
+    assert not house.tracks[0].resting

@@ -105,3 +105,23 @@ def test_many_nacks_of_one_compound_ask_for_no_more_than_one_may() -> None:
     assert len(asked) == 1
     assert len(asked[0].lost) == rtcp.MAX_LOST
     assert rtcp.parse_rtcp(one * 8 + rtcp.pli(1, 7))[-1] == rtcp.KeyframeRequest(7)  # the rest still counts
+
+
+@pytest.mark.parametrize("flow", list(rtcp.Flow))
+def test_a_stream_is_paused_and_resumed_by_its_ssrc(flow: rtcp.Flow) -> None:
+    """RFC 7728 §8: PT RTPFB, FMT 9, the media SSRC zero, entries with a length of their own."""
+    data = rtcp.flowing(1, 7, flow, 70_000, 1 << 33)
+    (packet,) = theirs.RtcpPacket.parse(data)
+    assert (packet.fmt, packet.ssrc, packet.media_ssrc) == (9, 1, 0)  # type: ignore[union-attr]
+    assert rtcp.parse_rtcp(data) == [rtcp.Flowing(7, flow)]
+    assert len(data) == (24 if flow is rtcp.Flow.PAUSED else 20)
+
+
+def test_entries_of_a_pause_that_are_too_many_unknown_or_cut_short_cost_nothing() -> None:
+    head = bytes((0x89, 205))
+    refused = b"\0\0\0\x01\x30\x00\0\0"
+    many = b"\0\0\0\x02\x00\x00\0\0" * 100
+    beyond = b"\0\0\0\x03\x20\xff\0\0"  # longer than the packet
+    for entries, count in ((refused, 0), (many, rtcp.MAX_FLOWS), (beyond + b"\0" * 8, 1), (b"\0\0\0\x04", 0)):
+        body = b"\0\0\0\x09" + b"\0" * 4 + entries
+        assert len(rtcp.parse_rtcp(head + (len(body) // 4).to_bytes(2, "big") + body)) == count

@@ -1,5 +1,6 @@
 """One track of a camera on its way in: times, reports, other sources, sound."""
 
+import base64
 import struct
 from dataclasses import replace
 
@@ -8,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.media.rtp import rtcp
+from hub.media.rtp.h264 import split
 from hub.media.rtp.packet import RtpPacket
-from hub.media.rtp.unit import AccessUnit, UnitCodec
+from hub.media.rtp.unit import AccessUnit, Description, UnitCodec
 from hub.media.sources.errors import SourceError
 from hub.media.sources.receiver import TrackReceiver, Wallclock
 from hub.media.stream import Stream
+from tests.unit.media.test_h265 import encoded
 from tests.unit.media_in.test_depacketize import packets
 from tests.unit.media_in.test_h264 import encode
 
@@ -212,6 +215,29 @@ H264 = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
 )
 def test_the_tracks_that_browsers_play_are_taken(body: str, codecs: list[str], left_out: tuple[str, ...]) -> None:
     assert choice_of(body) == (codecs, left_out)
+
+
+def said(body: str) -> Description | None:
+    from hub.media.sources.choice import choose
+    from signaling.rtsp.describe import presentation
+
+    return choose(presentation((SDP_HEAD + body).encode(), "rtsp://h/", lambda quirk: None)).description()
+
+
+def sprop(params: str) -> str:
+    """The parameter sets of a real encoder, as a camera describes them."""
+    nals = {nal[0] >> 1 & 0x3F: nal for nal in split(encoded(params=f"repeat-headers=1:{params}")[0])}
+    names = {"vps": 32, "sps": 33, "pps": 34}
+    sets = [f"sprop-{name}={base64.b64encode(nals[kind]).decode()}" for name, kind in names.items()]
+    return f"a=fmtp:98 {';'.join(sets)}\r\n"
+
+
+def test_a_description_says_for_certain_what_comes_or_leaves_it_to_the_first_picture() -> None:
+    assert said(H264) == Description(("h264",))
+    assert said(H264 + "m=audio 0 RTP/AVP 8\r\n") == Description(("h264", "pcma"))
+    assert said(H265) is None  # whether browsers decode it is in its parameter sets
+    assert said(H265 + sprop("bframes=0")) == Description(("h265",))
+    assert said(H265 + sprop("bframes=3:b-adapt=0")) == Description(("h265",), passes=False)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.media.peer.dial import DialFailed, terms_of, to_publish, to_watch
+from hub.media.peer.dial import DialFailed, parts_of, terms_of, to_publish, to_watch
 from hub.media.peer.negotiate import for_publisher, for_viewer, offer_of
 from hub.media.rtp.unit import AccessUnit
 from hub.media.stream import Stream
@@ -47,7 +47,7 @@ def test_a_leg_asks_for_what_every_browser_decodes() -> None:
 
 
 def test_what_is_published_is_taken_codec_by_codec() -> None:
-    asked = to_publish(list(with_sound().tracks.values()))
+    asked = to_publish(parts_of(with_sound()))
     read = offer_of(offer(asked))
     terms, tracks = for_publisher(read)
     assert terms.codecs == {96: "h264", 8: "pcma"}
@@ -56,6 +56,26 @@ def test_what_is_published_is_taken_codec_by_codec() -> None:
         ("video", "recvonly", True),
         ("audio", "recvonly", True),
     ]
+
+
+def test_every_layer_is_published_on_a_section_of_its_own_and_known_by_its_ssrcs() -> None:
+    made = Stream("cam-1", clock=lambda: 0, expects=("h264",), layers=3)
+    made.publish(AccessUnit("audio", "pcma", b"\x55" * 160, 0, False, 0))
+    parts = parts_of(made)
+    assert [(part.track.kind, part.layer) for part in parts] == [
+        ("video", 0),
+        ("audio", None),
+        ("video", 1),
+        ("video", 2),
+    ]
+    read = offer_of(offer(to_publish(parts)))
+    terms, tracks = for_publisher(read, each_layer=True)
+    assert sorted(tracks) == [0, 1, 2, 3]
+    ssrcs = {part.ssrcs: part.layer for part in parts if part.ssrcs is not None}
+    assert terms.layers == {ssrc: layer for pair, layer in ssrcs.items() for ssrc in pair}
+    assert terms.pairs.items() >= {repair: media for media, repair in ssrcs}.items()
+    one, few = for_publisher(read)  # of anybody else one picture is taken
+    assert (sorted(few), one.layers) == ([0, 1], {})
 
 
 def test_an_answer_that_sends_nothing_known_is_no_session() -> None:

@@ -2,7 +2,7 @@ import { ref, type Ref, shallowReactive, type ShallowRef, shallowRef } from 'vue
 import { LIMITS, type Limits } from '@/media/phase'
 import type { Player } from '@/media/shared'
 import type { Wish } from '@/media/subscriber'
-import type { View } from '@/media/whep'
+import type { View } from '@/media/watching'
 import { playerOf } from '@/state/media'
 import type { Conference, Member } from '@/wire/types'
 import { present } from './board'

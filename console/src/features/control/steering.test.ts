@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { byDrag, byKeys, byPad, byWheel, DIRECTIONS, isSteeringKey } from './hands'
-import { AGAIN, GAP, isStill, MOST_STOPS, step, Steering, STILL, sum, type Happening, type Motion, type Phase } from './steering'
+import { AGAIN, GAP, isStill, MOST_STOPS, RENEW, step, Steering, STILL, sum, type Happening, type Motion, type Phase } from './steering'
 
 const RIGHT: Motion = { pan: 0.5, tilt: 0, zoom: 0 }
 const UP: Motion = { pan: 0, tilt: 0.5, zoom: 0 }
@@ -113,6 +113,35 @@ describe('Steering', () => {
     steering.hold('keys', { ...RIGHT })
     elapse()
     expect(sent).toEqual([RIGHT])
+  })
+
+  it('says again what is held, and no more once it stands still', async () => {
+    const { steering, sent, answer, elapse, timers } = rig()
+    steering.hold('keys', RIGHT)
+    for (let n = 0; n < 3; n += 1) {
+      await answer()
+      expect(elapse()).toBe(GAP)
+      expect(elapse()).toBe(RENEW)
+    }
+    expect(sent).toEqual([RIGHT, RIGHT, RIGHT, RIGHT])
+    await answer()
+    steering.release()
+    await answer()
+    elapse()
+    expect(sent.at(-1)).toEqual(STILL)
+    expect(timers).toEqual([])
+  })
+
+  it('does not let a held motion that is said again overtake a stop', async () => {
+    const { steering, sent, answer, elapse } = rig()
+    steering.hold('pad', RIGHT)
+    await answer()
+    elapse()
+    steering.release()
+    await answer()
+    elapse()
+    expect(() => elapse()).toThrow('no timer')
+    expect(sent).toEqual([RIGHT, STILL])
   })
 
   it('adds hands up, and one that lets go does not stop the other', async () => {

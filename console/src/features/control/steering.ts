@@ -1,6 +1,7 @@
 // Steering a camera: what hands want (pad, keys, drag, wheel, gamepad) becomes few messages. No timers and no sockets in
 // here but those handed in. The device goes on until the next command, so nothing matters more than that the stop arrives:
-// at most one message is in flight, the last state wins, a stop never waits, and one that failed is sent again.
+// at most one message is in flight, the last state wins, a stop never waits, and one that failed is sent again. What is
+// held is said again: the hub stops a camera whose page says nothing for 8 s, since a page that crashed sends no stop.
 
 export interface Motion {
   pan: number // -1..1, right is positive
@@ -54,6 +55,7 @@ export interface SteeringOptions {
 export const GAP = 100 // ms between messages: about ten a second
 export const AGAIN = 400 // ms until a failed stop is sent again
 export const MOST_STOPS = 6
+export const RENEW = 3_000 // ms after which a held motion is said again
 
 export class Steering {
   private readonly hands = new Map<Hand, Motion>()
@@ -111,8 +113,8 @@ export class Steering {
     this.next()
   }
 
-  private next(): void {
-    const due = !same(this.wanted, this.told) || (this.unsure && isStill(this.wanted))
+  private next(again = false): void {
+    const due = again || !same(this.wanted, this.told) || (this.unsure && isStill(this.wanted))
     if (!due || this.phase === 'sending' || (this.phase === 'gap' && !isStill(this.wanted))) return
     this.takeBack?.()
     this.takeBack = null
@@ -170,6 +172,16 @@ export class Steering {
       this.takeBack = null
       this.phase = step(this.phase, 'elapsed')
       this.next()
+      if (this.phase === 'rest' && !isStill(this.wanted)) this.renew()
     }, ms)
+  }
+
+  /** It is still held: say so before the hub takes us for gone. */
+  private renew(): void {
+    this.takeBack?.()
+    this.takeBack = this.options.later(() => {
+      this.takeBack = null
+      this.next(true)
+    }, RENEW)
   }
 }

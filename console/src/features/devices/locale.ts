@@ -1,7 +1,7 @@
 export const zh = {
   devices: {
     title: '国标设备',
-    count: '共 {n} 台，在线 {online} 台，离线 {offline} 台',
+    count: '共 {n} 台，在线 {online} 台，离线 {offline} 台，未上线 {never} 台',
     search: '按名称、编号或地址查找',
     filter: '按状态筛选',
     add: '添加设备',
@@ -251,7 +251,7 @@ export const zh = {
 export const en: typeof zh = {
   devices: {
     title: 'GB/T 28181 devices',
-    count: '{n} in all, {online} online, {offline} offline',
+    count: '{n} in all, {online} online, {offline} offline, {never} never online',
     search: 'Find by name, identifier or address',
     filter: 'Filter by state',
     add: 'Add a device',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Recording } from '@/wire/types'
-import { around, bytesOf, Cursor, DAY, dayOf, marks, placeOf, playable, segments, stretch, timeAt } from './timeline'
+import { around, begin, bytesOf, Cursor, DAY, dayOf, marks, placeOf, playable, segments, stretch, timeAt } from './timeline'
 
 const day = dayOf(2026, 11, 21)
 const hour = (n: number): number => day.from + n * 3_600
@@ -46,6 +46,26 @@ describe('places and times', () => {
   it('have marks that can be read', () => {
     expect(marks(day)).toHaveLength(13)
     expect(marks(around(hour(12), 3_600, day)).every((at) => at % 600 === 0)).toBe(true)
+  })
+})
+
+describe('begin', () => {
+  const records = [record(-1, 2), record(3, 3.5), record(3.5, 4)]
+  it('is five minutes before the end of today’s last recording', () => {
+    expect(begin(records, day, true)).toBe(hour(4) - 300)
+  })
+
+  it('does not go back behind a gap', () => {
+    expect(begin([record(1, 2), record(3, 3.05)], day, true)).toBe(hour(3))
+  })
+
+  it('is the first recording of a day gone by, not before midnight', () => {
+    expect(begin(records, day, false)).toBe(day.from)
+    expect(begin([record(5, 6)], day, false)).toBe(hour(5))
+  })
+
+  it('is nothing where nothing is recorded', () => {
+    expect(begin([], day, true)).toBeNull()
   })
 })
 

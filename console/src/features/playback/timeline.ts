@@ -65,6 +65,14 @@ export function playable(records: readonly Recording[], at: number): number | nu
   return next.length ? Math.min(...next) : null
 }
 
+/** Where to begin: today what has just been recorded is wanted, of a day gone by its first recording. Null: none. */
+export function begin(records: readonly Recording[], day: Span, today: boolean, back = 300): number | null {
+  if (!records.length) return null
+  const end = Math.min(day.to, Math.max(...records.map((record) => record.end_s)))
+  const first = today ? stretch(records, end - 1)?.from : Math.min(...records.map((record) => record.start_s))
+  return Math.max(day.from, first ?? end - 1, today ? end - back : day.from)
+}
+
 /** One stretch without a gap from a moment on (recordings that touch count as one), or null. */
 export function stretch(records: readonly Recording[], at: number, gap = 2): Span | null {
   const sorted = [...records].sort((a, b) => a.start_s - b.start_s)

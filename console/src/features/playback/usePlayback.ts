@@ -1,7 +1,8 @@
 // One playback at a time: opened at a moment, watched by WHEP, steered by commands. The device tells no position; it
 // follows from the commands and the clock (`Cursor`).
 import { computed, onBeforeUnmount, ref, shallowRef, watch, type Ref } from 'vue'
-import { WhepPlayer, type View } from '@/media/whep'
+import type { View } from '@/media/watching'
+import { WhepPlayer } from '@/media/whep'
 import { reasonWords, wordsOf } from '@/ui/words'
 import { ApiError } from '@/wire/http'
 import { hub } from '@/wire/hub'

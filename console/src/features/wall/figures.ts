@@ -1,5 +1,5 @@
 // The figures of one picture, as a dialog shows them. Pure.
-import type { View } from '@/media/whep'
+import type { View } from '@/media/watching'
 import type { Camera } from '@/wire/types'
 
 export interface Figure {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { View } from '@/media/whep'
+import type { View } from '@/media/watching'
 import type { Camera } from '@/wire/types'
 import { isStale, speech } from './tile'
 

@@ -1,5 +1,5 @@
 // What a tile says. Live is silent; everything else speaks. Pure.
-import type { View } from '@/media/whep'
+import type { View } from '@/media/watching'
 import type { Camera } from '@/wire/types'
 
 export type Speech =

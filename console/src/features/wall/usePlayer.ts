@@ -1,6 +1,6 @@
 import { onBeforeUnmount, shallowRef, toValue, watch, type MaybeRefOrGetter } from 'vue'
 import type { Player } from '@/media/shared'
-import type { View } from '@/media/whep'
+import type { View } from '@/media/watching'
 import type { Off } from '@/wire/emitter'
 import { playerOf } from '@/state/media'
 

@@ -15,7 +15,7 @@ from hub.media.sources.h265 import H265Framer
 from hub.media.sources.receiver import MAX_SOUND, PIECE, Wallclock
 from hub.media.sources.reorder import WINDOW, Reorder
 from hub.media.sources.units import Figures
-from signaling.gb28181.es import MediaUnit
+from signaling.gb28181.es import AudioCodec, MediaUnit
 from signaling.gb28181.intake import BESIDE, Intake
 
 PROBATION: Final = 8  # packets in a row before an SSRC that nobody announced is believed over UDP
@@ -79,6 +79,12 @@ class GbReceiver:
         if demuxer is not None and demuxer.silent:
             facts["left_out"] = f"sound in {demuxer.silent}"
         return facts
+
+    @property
+    def sound(self) -> AudioCodec | None:
+        """The coding of its sound, as far as that is known now."""
+        sound = None if self.intake.demuxer is None else self.intake.demuxer.sound
+        return None if sound is None else sound.codec
 
     def expects(self, ssrc: int) -> bool:
         """Whether this SSRC was announced."""

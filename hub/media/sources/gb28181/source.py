@@ -19,11 +19,11 @@ from hub.domain.clock import Clock
 from hub.domain.errors import HubError
 from hub.domain.gb_url import GbAddress
 from hub.media.peer.ports import Ports
-from hub.media.rtp.unit import AccessUnit
+from hub.media.rtp.unit import AccessUnit, Description
 from hub.media.sources.errors import SourceError
 from hub.media.sources.gb28181.link import Link
 from hub.media.sources.gb28181.receiver import GbReceiver
-from hub.media.sources.units import Figures, UnitQueue
+from hub.media.sources.units import Described, Figures, UnitQueue
 
 log: Final = structlog.get_logger(__name__)
 
@@ -33,6 +33,7 @@ KEYFRAME_S: Final = 15.0
 PICTURE_S: Final = 1.5  # after that a key frame is asked for
 ASK_EVERY_S: Final = 2.0
 BEAT_S: Final = 0.1
+OVER_S: Final = 1.0  # after the word that a recording was sent: the word may be faster than the last packets
 MAX_REMEMBERED: Final = 65_536
 
 
@@ -78,10 +79,12 @@ class GbSource:
         first_s: float = FIRST_S,
         read_s: float = READ_S,
         keyframe_s: float = KEYFRAME_S,
+        described: Described = lambda found: None,
     ) -> None:
         """``host`` is the address of ours that devices are told; ``on_call`` hears when ``call`` changes."""
         self.call: str | None = None
         self.gateway = gateway
+        self.on_over: Callable[[], None] = lambda: None  # a recording came to its end, and was read
         self._facts: dict[str, str] = {}
         self._address = address
         self._calls = calls
@@ -93,6 +96,8 @@ class GbSource:
         self._owner = owner
         self._on_call = on_call
         self._first_s, self._read_s, self._keyframe_s = first_s, read_s, keyframe_s
+        self._described = described
+        self._told = False  # what it brings
         self._queue = UnitQueue()
         self._receiver: GbReceiver | None = None
         self._link: Link | None = None
@@ -283,9 +288,21 @@ class GbSource:
         if unit.kind == "video":
             self._flowing = self._flowing or unit.keyframe
         if self._flowing:
+            if not self._told:
+                self._told = True
+                self._tell(unit)
             if not self._finished:
                 self._facts.pop("end", None)
             self._queue.put(unit)
+
+    def _tell(self, first: AccessUnit) -> None:
+        """What comes, by the first unit that is taken: a program stream names its sound in front of its pictures."""
+        sound = None if self._receiver is None else self._receiver.sound
+        if first.kind == "video":
+            codecs = (first.codec,) if sound is None else (first.codec, sound)
+            self._described(Description(codecs, first.passes, whole=False))
+        else:
+            self._described(Description((first.codec,), whole=False))
 
     def _on_beat(self) -> None:
         self._beat = None
@@ -299,10 +316,13 @@ class GbSource:
         if undecodable is not None and not self._flowing:
             id = "gb28181.svac" if undecodable == "SVAC" else "source.unsupported_codec"
             self._queue.fail(SourceError(id, undecodable))
+        elif self._finished and now - link.heard_at >= OVER_S and self._queue.empty:
+            self.on_over()
         elif self._finished or self._paused:
             return
         elif now - link.heard_at >= self._read_s and self._recorded:
             self._facts["end"] = "silence"  # many say no more at the end of a file (QUIRKS 6); what comes yet is shown
+            self.on_over()
         elif now - link.heard_at >= self._read_s:
             self._queue.fail(SourceError("source.lost", f"no packet for {self._read_s:g} s"))
         elif not self._flowing and now - self._began > self._keyframe_s:
