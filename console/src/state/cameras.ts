@@ -1,6 +1,7 @@
 import { useDebounceFn } from '@vueuse/core'
 import { defineStore } from 'pinia'
 import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
+import { inOrder } from '@/ui/words'
 import { hub } from '@/wire/hub'
 import type { CameraStateMessage } from '@/wire/messages'
 import type { Camera, CameraPatch, NewCamera } from '@/wire/types'
@@ -41,7 +42,7 @@ export const useCameras = defineStore('cameras', () => {
         cursor = answer.next
         if (!cursor) break
       }
-      byId.value = next
+      byId.value = new Map(inOrder(next.values()).map((camera) => [camera.id, camera]))
       loaded.value = true
       problem.value = null
     } catch (error) {

@@ -135,7 +135,7 @@ class Feed:
 
     def _size(self) -> tuple[int | None, int | None]:
         """Of its pictures: a leg's are not looked into but for its key frames."""
-        if self.config.kind != "leg":
+        if self.config.kind != "leg" or (self.stream.codec or "").startswith("h265"):
             return self.health.width, self.health.height
         video = self.stream.tracks.get("video")
         return video.size if video is not None and video.size is not None else (None, None)
