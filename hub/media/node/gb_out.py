@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -13,8 +13,8 @@ from hub.bus.call_wire import TalkIn, TalkOut
 from hub.bus.gateway_calls import OpenCall
 from hub.bus.relay_wire import PsOutIn, PsOutState, TalkConfig
 from hub.domain.errors import Conflict, TooMany
+from hub.media.node.departures import Departure, Departures, OnEnd
 from hub.media.node.gb import GbMedia
-from hub.media.reader import Reader
 from hub.media.stream import Stream
 from hub.media.taps.ps_out import QUEUE, PsOut
 from hub.media.taps.rtp_out import RtpOut
@@ -25,9 +25,6 @@ log: Final = structlog.get_logger(__name__)
 MAX_TALKS: Final = 64
 MAX_PS: Final = 256
 BEAT_S: Final = 5.0
-
-OnEnd = Callable[[str, str, str, str], None]
-"""Told stream, session, owner and why."""
 
 
 @dataclass
@@ -156,17 +153,17 @@ async def _ended(call: OpenCall[TalkOut]) -> str:
 
 
 @dataclass
-class PsSession:
+class PsSession(Departure):
     """One stream on its way to a platform above us."""
 
-    id: str
-    owner: str
-    stream: Stream
-    reader: Reader
     out: RtpOut
     wanted: PsOutIn
     host: str
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Let go of the stream and the port."""
+        super().stop()
+        self.out.close()
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The answer's body; sending goes on while it is read."""
@@ -192,17 +189,13 @@ class PsSession:
             await asyncio.gather(*ends, return_exceptions=True)
 
 
-class PsOuts:
+class PsOuts(Departures[PsSession]):
     """All of a relay's."""
 
     def __init__(self, gb: GbMedia, find: Callable[[str], Stream], on_end: OnEnd) -> None:
+        super().__init__(on_end)
         self._gb = gb
         self._find = find
-        self._on_end = on_end
-        self._open: dict[str, PsSession] = {}
-
-    def __len__(self) -> int:
-        return len(self._open)
 
     async def open(self, stream_id: str, wanted: PsOutIn) -> PsSession:
         """A port and a reader for it. Raises NotFound ``stream.unknown``, TooMany ``relay.full``."""
@@ -217,18 +210,3 @@ class PsOuts:
         session = PsSession(id, wanted.owner, stream, reader, out, wanted, self._gb.host)
         self._open[id] = session
         return session
-
-    def close(self, id: str, reason: str) -> bool:
-        """Stop one; False when it is not known. May be called twice."""
-        if (session := self._open.pop(id, None)) is None:
-            return False
-        session.ended.set()
-        session.out.close()
-        session.reader.close()
-        session.stream.release(id)
-        self._on_end(session.stream.id, id, session.owner, reason)
-        return True
-
-    def close_owner(self, owner: str) -> int:
-        """Stop everything of an owner; how many there were."""
-        return sum(self.close(id, "withdrawn") for id, each in list(self._open.items()) if each.owner == owner)
