@@ -17,7 +17,7 @@ from hub.media.rtp.unit import KIND_OF, AccessUnit, Codec, Description, Kind, Un
 
 MAX_UNIT: Final = 8 * 1024 * 1024  # bytes of one access unit
 MAX_LAYERS: Final = 4
-SOUND_CHANGES_MS: Final = 5_000  # between changes of the coding of sound that only its units tell of
+CHANGES_MS: Final = 5_000  # between changes of a codec that only its units tell of
 _PLAYED: Final[Mapping[UnitCodec, Codec]] = {"h265": "h264", "aac": "opus"}  # what viewers get of it
 
 
@@ -77,7 +77,7 @@ class Stream(Audience):
         self._brings: dict[Kind, UnitCodec] = {}  # a pull source's own codecs
         self._foreign = False  # its pictures have to be converted
         self._backlog = Backlog()
-        self._sound_changed_at: int | None = None
+        self._changed_at: dict[Kind, int] = {}  # by a unit's time, what viewers are offered of a kind
         self._sets = h264.ParameterSets()
         self._sets_h265 = h265.ParameterSets()
         self._seen: set[Kind] = set()
@@ -232,15 +232,21 @@ class Stream(Audience):
         track = self._tracks.get("audio")
         if track is not None and track.codec == _played(unit.codec):
             return True
-        last = self._sound_changed_at
-        if track is not None and last is not None and unit.at_ms - last < SOUND_CHANGES_MS:
-            return False  # a source that says this and that makes nobody come again and again
-        self._sound_changed_at = unit.at_ms
+        if not self._may_change(unit) and track is not None:
+            return False
         self._expect_sound(unit.codec)
         if not self._guessed:
             self.described.set()
         if self.known:
             self._learned()
+        return True
+
+    def _may_change(self, unit: AccessUnit) -> bool:
+        """A source that says this and that makes nobody come again and again."""
+        last = self._changed_at.get(unit.kind)
+        if last is not None and unit.at_ms - last < CHANGES_MS:
+            return False
+        self._changed_at[unit.kind] = unit.at_ms
         return True
 
     def _track_for(self, codec: UnitCodec) -> Track:
@@ -268,9 +274,10 @@ class Stream(Audience):
             self._be_foreign(True)
         if unit.codec == "h265" and unit.passes:
             fresh = self._native is None
-            self._need_native().publish(unit)
-            if fresh and self.known:
-                self._learned()
+            if not fresh or self._may_change(unit):
+                self._need_native().publish(unit)
+                if fresh and self.known:
+                    self._learned()
         else:
             self._drop_native()
         self._backlog.take(unit)

@@ -14,6 +14,7 @@ from tests.integration.first_viewer_kit import (
     OPUS,
     PCMA,
     Door,
+    Viewer,
     page,
     turn,
     watching,
@@ -147,6 +148,28 @@ async def test_a_camera_that_never_answers_keeps_no_viewer_from_his_answer(
         async with watching(rig, "cam-1") as viewer:
             assert viewer.promised == {H265}
             await viewer.until(H265)
+
+
+async def test_so_many_viewers_wait_and_the_next_ones_are_answered_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "KNOWN_S", NEVER)
+    monkeypatch.setattr(manager, "MAX_WAITING", 1)
+    async with with_new_camera(tmp_path) as rig, Door(rig.cameras.port).standing() as door:
+        await rig.put("cam-1", url=f"rtsp://127.0.0.1:{door.port}/new")
+        first = Viewer()
+        waits = asyncio.create_task(first.come(rig, "cam-1"))
+        async with asyncio.timeout(PATIENCE):
+            await door.knocked.wait()
+        async with watching(rig, "cam-1") as second:
+            assert second.promised == {H264}
+            assert not waits.done()
+            door.open.set()
+            await waits
+            assert first.promised == {H265}
+            await first.until(H265)
+            await second.until(H264)
+        await first.close()
 
 
 async def test_a_camera_that_refuses_keeps_no_viewer_waiting_either(

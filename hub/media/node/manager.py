@@ -20,7 +20,7 @@ from hub.bus.relay_wire import (
     StreamState,
 )
 from hub.domain.clock import Clock
-from hub.domain.errors import Conflict, NotFound, TooMany, Unavailable
+from hub.domain.errors import Conflict, Invalid, NotFound, TooMany, Unavailable
 from hub.domain.gb_url import parse_gb_url
 from hub.domain.source_url import check_url
 from hub.media.node.feed import Feed
@@ -42,6 +42,7 @@ MAX_STREAMS: Final = 4_096
 MAX_MEMBERS: Final = 512
 OPENING_S: Final = 3.0  # that another relay, or the viewers of a leg, wait for a camera
 KNOWN_S: Final = 2.5  # that a viewer waits for a camera to say what it sends, where that decides what he gets
+MAX_WAITING: Final = 16  # viewers who do so: their requests keep the api from asking for anything else
 MAX_SESSIONS_OF_ONE: Final = 64  # a wall of sixteen and the largest conference, with room to load the page again
 
 
@@ -81,6 +82,7 @@ class Streams:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._members: dict[str, Member] = {}
         self._waiters = itertools.count()
+        self._waiting = 0  # viewers whose answer waits for what a source brings
         self.outbox: Outbox | None = None
         self.subscribers = Subscribers(
             peers, self.find, lambda session, owner, what, why: self._report("", session, owner, what, why)
@@ -196,7 +198,7 @@ class Streams:
                 raise _is_leg()
             if relay or feed.config.kind == "leg":
                 await self._until_described(feed)
-            elif not stream.known and negotiate.chooses(offer_of(offer.sdp)):
+            elif not stream.known and self._waiting < MAX_WAITING and _chooses(offer.sdp):
                 self.need_room(offer.owner)
                 await self._until_known(feed)
         elif (member := self._members.get(id)) is not None:
@@ -236,8 +238,12 @@ class Streams:
 
         One that fails, or says nothing for so long, is taken for a usual one: the viewer waits for its picture then.
         """
-        with self._opening(feed):
-            await feed.known(KNOWN_S)
+        self._waiting += 1
+        try:
+            with self._opening(feed):
+                await feed.known(KNOWN_S)
+        finally:
+            self._waiting -= 1
 
     @contextlib.contextmanager
     def _opening(self, feed: Feed) -> Iterator[None]:
@@ -390,6 +396,14 @@ class Streams:
             viewers=member.stream.viewers,
             since=member.since,
         )
+
+
+def _chooses(sdp: str) -> bool:
+    """Whether what the viewer gets depends on what the source brings; an offer that cannot be used is refused later."""
+    try:
+        return negotiate.chooses(offer_of(sdp))
+    except Invalid:
+        return False
 
 
 def _is_leg() -> Conflict:

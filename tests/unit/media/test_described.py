@@ -6,7 +6,7 @@ import pytest
 
 from hub.media.rendition import Native
 from hub.media.rtp.unit import AccessUnit, Description, UnitCodec
-from hub.media.stream import SOUND_CHANGES_MS, Stream
+from hub.media.stream import CHANGES_MS, Stream
 from tests.integration.media_kit import units
 from tests.unit.media.test_rendition import Recorder, h265
 
@@ -116,8 +116,20 @@ def test_a_source_that_changes_its_sound_with_every_unit_is_believed_now_and_the
     codecs: tuple[UnitCodec, ...] = ("pcma", "pcmu")
     for n in range(1_000):
         camera.stream.publish(sound(codecs[n % 2], at_ms=n * 20))
-    assert camera.told <= 2 + 1_000 * 20 / SOUND_CHANGES_MS
+    assert camera.told <= 2 + 1_000 * 20 / CHANGES_MS
     assert camera.stream.counters.refused > 400
+
+
+def test_a_source_that_changes_its_pictures_with_every_unit_is_believed_now_and_then() -> None:
+    camera = Camera()
+    ended: list[str] = []
+    pictures = (h265(1)[0], units(1)[0])
+    for n in range(1_000):
+        camera.stream.publish(replace(pictures[n % 2], pts=n * 3_600, at_ms=n * 20))
+        if isinstance(native := camera.stream.rendition(EVERYTHING), Native):
+            native.on_end(lambda: ended.append("codec.changed"))
+    assert 1 <= camera.told <= 2 + 1_000 * 20 / CHANGES_MS
+    assert len(ended) <= 1 + 1_000 * 20 / CHANGES_MS
 
 
 def test_the_same_camera_with_h264_again_ends_what_was_shown_of_its_h265() -> None:
