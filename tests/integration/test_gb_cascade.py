@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import io
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from aiortc import RTCPeerConnection
 
@@ -190,6 +192,13 @@ async def test_the_upper_hub_plays_recordings_and_speaks(cascade: Cascade) -> No
     await upper.call("DELETE", f"/playbacks/{playback}", 204, who="commander")
     async with asyncio.timeout(PATIENCE):
         await device.until(lambda device: not device.streams)
+
+    body = {"start_s": now - 3_600, "end_s": now - 3_588, "download": True}
+    kept = (await upper.call("POST", f"/cameras/{camera}/playbacks", 201, who="commander", json=body))["id"]
+    answer = await upper.hub.call("commander", "GET", f"/api/v1/playbacks/{kept}.ts", 200, timeout=PATIENCE)
+    with av.open(io.BytesIO(answer.content)) as container:  # it ends by itself: 121 went up
+        assert sum(1 for _ in container.decode(video=0)) >= 250  # of 300
+    assert device.counters["files_sent"] == 2
 
     async with talking(upper, camera) as session:
         async with asyncio.timeout(PATIENCE):
