@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from hub.bus.internal_client import MAX_ANSWER_BYTES, InternalClient, http_client
+from hub.bus.internal_client import InternalClient, http_client, refusal
 from hub.bus.relay_wire import (
     SESSION_HEADER,
     AnswerOut,
@@ -113,7 +113,7 @@ class Relays(InternalClient):
             if response.is_success:
                 return TransportStream(response)
             try:
-                answer = (await response.aread())[:MAX_ANSWER_BYTES]
+                answer = await refusal(response)
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:

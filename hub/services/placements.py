@@ -229,10 +229,10 @@ class Placements(Places):
         self._book.relays(alive)
         led, self._leads = self._leads, await self._lead()
         async with self._ctx.reading() as db:
-            known = await streams.sources(db, set(self._told))
+            told = set(self._told)  # not what a viewer opens while the database answers
+            known = await streams.sources(db, told)
             watched = await streams.watched_sources(db) if self._leads else {}
-        gone = [camera for camera in self._told if camera not in known]
-        for camera in gone:
+        for camera in told - known.keys():
             await self.drop(camera)
         if not (self._leads and alive):
             return

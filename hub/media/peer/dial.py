@@ -23,10 +23,10 @@ from hub.media.peer.counters import Counters, Tally
 from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
+from hub.media.peer.lives import steady
 from hub.media.peer.negotiate import MAX_LAYERS, Wanted, outgoing, two_ssrcs
 from hub.media.peer.publication import Intake, Listener, Publication
 from hub.media.peer.publisher import Publisher, Terms
-from hub.media.peer.server import steady
 from hub.media.peer.session import Session, State
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Packet, Track
