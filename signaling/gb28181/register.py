@@ -87,6 +87,7 @@ class Registration:
     call_id: str = ""
     edition: Edition | None = None
     user_agent: str = ""
+    maker: str = ""  # as its DeviceInfo says
     reason: str = ""
     due: int = field(default=0, repr=False)  # of its entry in the heap; 0: it has none
 
@@ -154,6 +155,14 @@ class Registrations:
         known.misses = misses if misses is not None and 1 <= misses <= 100 else 3
         if known.phase is Phase.ONLINE:
             self._schedule(known)
+
+    def describe(self, device: str, maker: str) -> bool:
+        """Who made it; whether that is news."""
+        known = self._devices.get(device)
+        if known is None or known.maker == maker:
+            return False
+        known.maker = maker
+        return True
 
     def register(
         self,
