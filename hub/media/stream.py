@@ -109,6 +109,11 @@ class Stream(Audience):
         track = self._tracks.get(kind)
         return () if track is None else (track, *self._more) if kind == "video" else (track,)
 
+    def grow(self, layers: int) -> None:
+        """Have at least so many layers of video; who watches already has them to choose from, too."""
+        if len(self._more) + 1 < layers:
+            self._grow(layers)
+
     def _grow(self, layers: int) -> None:
         """Have at least so many layers of video, all of one codec and time line."""
         video = self._tracks.get("video")

@@ -26,8 +26,8 @@ from hub.store.tables_gb import ChannelRow, DeviceRow
 
 MAX_CHANNELS: Final = 1_000
 SETTABLE: Final = frozenset(
-    {"name", "unit", "password", "enabled", "media", "charset", "send_date", "subscriptions", "heartbeat_s",
-     "heartbeat_misses"}
+    {"name", "unit", "password", "enabled", "media", "sub_stream", "charset", "send_date", "subscriptions",
+     "heartbeat_s", "heartbeat_misses"}
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ class DeviceView:
     enabled: bool
     has_password: bool
     media: str
+    sub_stream: str
     charset: str
     send_date: bool
     subscriptions: list[str]
@@ -189,9 +190,10 @@ async def change_device(
             await _need_own_unit(ctx, db, actor, unit)
             for camera in await store.cameras_of(db, device):
                 camera.unit = unit
-        if (media := given.get("media")) is not None:
+        if given.keys() & {"media", "sub_stream"}:
+            media, sub = given.get("media") or row.media, given.get("sub_stream") or row.sub_stream
             for camera in await store.cameras_of(db, device):
-                camera.url = gb_url(device, camera.channel or "", media=media)
+                camera.url = gb_url(device, camera.channel or "", media=media, sub=sub)
         if changed := _set(row, given):
             row.revision += 1
             event = DeviceChanged(by=actor.id, fields=tuple(sorted(changed)))
@@ -304,6 +306,7 @@ def _view(row: DeviceRow, units: UnitTree, channels: int, now: DeviceState | Non
         enabled=row.enabled,
         has_password=bool(row.password),
         media=row.media,
+        sub_stream=row.sub_stream,
         charset=row.charset,
         send_date=row.send_date,
         subscriptions=row.subscriptions,

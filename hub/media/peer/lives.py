@@ -225,7 +225,7 @@ class Lives:
             return found[1]
         viewers = Viewers(
             stream.layers(track.kind), self._fanout, self._totals,
-            later=self._loop.call_later, ask=stream.request_keyframe,
+            later=self._loop.call_later, ask=stream.request_keyframe, now=lambda: stream.layers(track.kind),
         )  # fmt: skip
 
         def heard(packets: Sequence[Packet]) -> None:
