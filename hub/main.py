@@ -341,11 +341,8 @@ async def relay(settings: Settings) -> None:
     """The relay role."""
     from hub.media.node import run_relay
 
-    redis = connect(settings.redis, name="relay")
-    try:
+    async with contextlib.aclosing(connect(settings.redis, name="relay")) as redis:
         await run_relay(settings, node_id=new_id("relay"), token=internal_token(settings), redis=redis)
-    finally:
-        await redis.aclose()
 
 
 async def gateway(settings: Settings) -> None:
@@ -354,22 +351,16 @@ async def gateway(settings: Settings) -> None:
 
     if not settings.gb_id:
         raise Unavailable("gateway.no_id", "SHARPEYES_GB_ID is needed: our identifier of 20 digits in GB/T 28181")
-    redis = connect(settings.redis, name="gateway")
-    try:
+    async with contextlib.aclosing(connect(settings.redis, name="gateway")) as redis:
         await run_gateway(settings, node_id=new_id("gateway"), token=internal_token(settings), redis=redis)
-    finally:
-        await redis.aclose()
 
 
 async def vision(settings: Settings) -> None:
     """The vision role."""
     from hub.vision_worker import run_vision
 
-    redis = connect(settings.redis, name="vision")
-    try:
+    async with contextlib.aclosing(connect(settings.redis, name="vision")) as redis:
         await run_vision(settings, node_id=new_id("vision"), token=internal_token(settings), redis=redis)
-    finally:
-        await redis.aclose()
 
 
 async def demo_cameras(settings: Settings) -> None:

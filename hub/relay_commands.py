@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,12 +44,8 @@ class Site:
 @asynccontextmanager
 async def at_site(settings: Settings) -> AsyncIterator[Site]:
     """The connections of one command."""
-    redis = connect(settings.redis, name="cli")
-    try:
-        async with Relays(internal_token(settings)) as relays:
-            yield Site(redis, relays)
-    finally:
-        await redis.aclose()
+    async with aclosing(connect(settings.redis, name="cli")) as redis, Relays(internal_token(settings)) as relays:
+        yield Site(redis, relays)
 
 
 def line(node: NodeInfo) -> str:

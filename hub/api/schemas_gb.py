@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from hub.api.schemas.base import Reply, Request
 from hub.bus import gateway_wire as wire
+from hub.domain.gb_url import SubPolicy
 from hub.domain.ids import CameraId, GbId, UnitId
 from hub.domain.text import one_line
 
@@ -17,6 +18,7 @@ StrictGbId = Annotated[str, StringConstraints(pattern=r"^[0-9]{18,20}$")]
 """What people type. Devices in the field have 18 digits, too."""
 Host = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.:_-]{1,255}$")]
 Media = Literal["auto", "udp", "tcp_passive", "tcp_active"]
+SubStream: TypeAlias = SubPolicy
 Charset = Literal["auto", "gb18030", "utf-8"]
 Subscriptions = Annotated[list[wire.Subscription], Field(max_length=3)]
 Beat = Annotated[int, Field(ge=5, le=3_600)]
@@ -33,6 +35,7 @@ class NewDevice(Request):
     password: Secret = ""
     enabled: bool = True
     media: Media = "auto"
+    sub_stream: SubStream = "auto"  # how it is asked for the sub stream of a channel, for small tiles
     charset: Charset = "auto"
     send_date: bool = True
     subscriptions: Subscriptions = Field(default_factory=list)
@@ -48,6 +51,7 @@ class DevicePatch(Request):
     password: Secret | None = None
     enabled: bool | None = None
     media: Media | None = None
+    sub_stream: SubStream | None = None
     charset: Charset | None = None
     send_date: bool | None = None
     subscriptions: Subscriptions | None = None
@@ -63,6 +67,7 @@ class Device(Reply):
     enabled: bool
     has_password: bool
     media: Media
+    sub_stream: SubStream
     charset: Charset
     send_date: bool
     subscriptions: list[wire.Subscription]

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from hub.bus.relay_wire import Internal
+from hub.domain.gb_url import SubPolicy
 from hub.domain.ids import GbId
 
 MediaMode: TypeAlias = Literal["udp", "tcp_passive", "tcp_active"]
@@ -18,6 +19,7 @@ class CallIn(Internal):
     channel: GbId
     purpose: Literal["play", "playback", "download", "listen"] = "play"  # listen: ``device`` is a platform above us
     stream: Literal[0, 1] = 0  # main or sub stream
+    sub: SubPolicy = "auto"  # how the device is asked for the sub stream
     mode: MediaMode
     host: str = Field(max_length=64)  # an address of the relay that the device can reach
     port: int = Field(ge=0, le=65_535)

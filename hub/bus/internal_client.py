@@ -19,6 +19,7 @@ CLASSES: Final[dict[int, type[HubError]]] = {
     422: Invalid,
     429: TooMany,
 }
+MAX_REFUSAL: Final = 64 * 1_024
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -116,3 +117,13 @@ class InternalClient:
             return model.model_validate_json(answer)
         except ValidationError:
             raise Unavailable(f"{self.noun}.answer", f"the {self.noun}'s answer is not understood") from None
+
+
+async def refusal(response: httpx.Response) -> bytes:
+    """The body of a refusal that is read as it comes: its first 64 KiB and what came with them."""
+    said = bytearray()
+    async for chunk in response.aiter_raw():
+        said += chunk
+        if len(said) > MAX_REFUSAL:
+            break
+    return bytes(said)

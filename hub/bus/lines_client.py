@@ -8,11 +8,10 @@ from typing import Final, Generic, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from hub.bus.internal_client import InternalClient, http_client
+from hub.bus.internal_client import InternalClient, http_client, refusal
 from hub.domain.errors import Unavailable
 
 MAX_LINE: Final = 64 * 1_024
-MAX_REFUSAL: Final = 64 * 1_024
 SILENT_S: Final = 20.0  # a line comes every 5 s
 M = TypeVar("M", bound=BaseModel)
 
@@ -80,7 +79,7 @@ class LinesClient(InternalClient):
             async with asyncio.timeout(self._answer_s):
                 response = await self._streaming.send(request, stream=True)
                 if not response.is_success:
-                    raise self.error(response.status_code, await _refusal(response))
+                    raise self.error(response.status_code, await refusal(response))
                 lines = _lines(response, self.noun)
                 async for line in lines:
                     if line:
@@ -92,15 +91,6 @@ class LinesClient(InternalClient):
             if isinstance(error, httpx.HTTPError | TimeoutError):
                 raise self.silent(error) from None
             raise
-
-
-async def _refusal(response: httpx.Response) -> bytes:
-    said = bytearray()
-    async for chunk in response.aiter_raw():
-        said += chunk
-        if len(said) > MAX_REFUSAL:
-            break
-    return bytes(said)
 
 
 async def _lines(response: httpx.Response, noun: str) -> AsyncGenerator[bytes, None]:

@@ -64,6 +64,14 @@ class CameraAdded(Payload):
     scheme: str
 
 
+class CameraChanged(Payload):
+    """Names of the fields that were changed; never the addresses that they hold."""
+
+    kind = "camera.changed"
+    by: str
+    fields: tuple[str, ...]
+
+
 class CameraRemoved(Payload):
     kind = "camera.removed"
     by: str
@@ -398,7 +406,7 @@ KINDS: Final[dict[str, type[Payload]]] = {
     cls.kind: cls
     for cls in (
         SignedIn, SignInFailed, SignedOut, UserAdded,
-        CameraAdded, CameraRemoved, CameraViewed, CameraControlled, CameraTalked, CameraPlayedBack,
+        CameraAdded, CameraChanged, CameraRemoved, CameraViewed, CameraControlled, CameraTalked, CameraPlayedBack,
         RuleSet, RuleRemoved, DeviceAdded, DeviceChanged, DeviceRemoved, PlatformSet, PlatformRemoved, PlatformShared,
         AlertRaised, AlertAcknowledged, AlertDismissed,
         IncidentOpened, IncidentNoted, IncidentClosed,

@@ -1,8 +1,12 @@
-"""``gb28181://<device>/<channel>?stream=0``, ``?start=<Unix seconds>&end=…`` for a recording: which picture."""
+"""``gb28181://<device>/<channel>?stream=0``, ``?start=<Unix seconds>&end=…`` for a recording: which picture.
+
+``?stream=1&sub=streamprofile`` is the sub stream, and how the device is asked for it.
+"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 from hub.domain.errors import Invalid
@@ -12,6 +16,8 @@ REFUSED: Final = "camera.url_refused"
 _ID: Final = re.compile(r"[0-9A-Za-z]{1,32}")
 _NUMBER: Final = re.compile(r"[0-9]{1,12}")
 _FIELDS: Final = frozenset(("stream", "start", "end", "speed", "listen"))
+SubPolicy: TypeAlias = Literal["auto", "off", "streamnumber", "streamprofile", "streamMode", "stream"]
+SUB_POLICIES: Final[Mapping[str, SubPolicy]] = {each: each for each in get_args(SubPolicy)}
 MAX_SPAN_S: Final = 31 * 86_400
 
 
@@ -25,6 +31,7 @@ class GbAddress:
     start_s: int = 0
     end_s: int = 0
     speed: int = 1
+    sub: SubPolicy = "auto"
     listen: bool = False  # a platform above us speaks: sound alone
 
     @property
@@ -43,7 +50,8 @@ def parse_gb_url(url: str) -> GbAddress:
     channel = path.removeprefix("/")
     if parts.scheme != SCHEME or parts.fragment or not (_ID.fullmatch(device) and _ID.fullmatch(channel)):
         raise _refusal()
-    if not query.keys() <= _FIELDS or not all(_NUMBER.fullmatch(value) for value in query.values()):
+    sub = SUB_POLICIES.get(query.pop("sub", "auto"))
+    if sub is None or not query.keys() <= _FIELDS or not all(_NUMBER.fullmatch(value) for value in query.values()):
         raise _refusal()
     numbers = {name: int(value) for name, value in query.items()}
     stream, start, end = numbers.get("stream", 0), numbers.get("start", 0), numbers.get("end", 0)
@@ -51,7 +59,7 @@ def parse_gb_url(url: str) -> GbAddress:
     spans = 0 < end - start <= MAX_SPAN_S if start else end == 0
     if stream not in (0, 1) or not spans or not 1 <= speed <= 16:
         raise _refusal()
-    return GbAddress(device, channel, 1 if stream else 0, start, end, speed, bool(numbers.get("listen", 0)))
+    return GbAddress(device, channel, 1 if stream else 0, start, end, speed, sub, bool(numbers.get("listen", 0)))
 
 
 def _refusal() -> Invalid:

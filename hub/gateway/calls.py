@@ -25,6 +25,7 @@ from signaling.gb28181.errors import GbError
 from signaling.gb28181.mansrtsp import Steer
 from signaling.gb28181.messages import DeviceControl
 from signaling.gb28181.ssrc import SsrcAllocator
+from signaling.gb28181.substream import SubForm
 from signaling.sip.layer import ServerTransaction
 from signaling.transport.sip import Call, CallRefused, SipBusy, SipFailure, SipNode
 
@@ -75,7 +76,8 @@ class Calls:
     async def open(self, wish: CallIn) -> HttpResponse:
         """Call the channel; the answer's lines go on until the call ends.
 
-        Raises Unavailable with the reason (``gb28181.offline``, ``…no_answer``, ``…busy``, ``…refused`` …), TooMany.
+        Raises Unavailable with the reason (``gb28181.offline``, ``…no_answer``, ``…busy``, ``…refused``,
+        ``…no_sub_stream`` …), TooMany.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -114,6 +116,7 @@ class Calls:
     async def start(self, wish: CallIn) -> tuple[Call, int]:
         """INVITE, and the answer's call and our SSRC, which the caller gives back. Raises as ``open``."""
         flow = self._devices.flow(wish.device)
+        form = self._devices.sub_form(wish.device, wish.sub) if wish.stream else None
         of_device = self._devices.calls.get(wish.device, 0) + self._asking[wish.device]
         if len(self._running) + self._asking.total() >= MAX_CALLS or of_device >= MAX_OF_DEVICE:
             raise TooMany("gateway.busy", "too many calls run")
@@ -131,7 +134,7 @@ class Calls:
                     ("Contact", self.me.contact),
                     ("Subject", invite.subject(wish.channel, ssrc, self.me.server_id)),
                 ],
-                body=invite.write(self._offer(wish, ssrc)),
+                body=invite.write(self._offer(wish, ssrc, form)),
                 content_type=invite.CONTENT_TYPE,
             )
             return await self._node.invite(request, flow, timeout=ANSWER_S), ssrc
@@ -159,7 +162,7 @@ class Calls:
             if not self._asking[wish.device]:
                 del self._asking[wish.device]
 
-    def _offer(self, wish: CallIn, ssrc: int) -> invite.Media:
+    def _offer(self, wish: CallIn, ssrc: int, form: SubForm | None) -> invite.Media:
         timed = wish.purpose != "play"
         return invite.Media(
             owner=wish.channel,
@@ -175,6 +178,7 @@ class Calls:
             channel=wish.channel if timed else "",
             speed=wish.speed if wish.purpose == "download" else None,
             stream=wish.stream or None,
+            form=form or "streamnumber",
         )
 
     def _keep(self, running: Running) -> None:

@@ -1,7 +1,7 @@
 """Asking a device for its catalogue and its name, and telling the api page by page (GB/T 28181-2016 9.5.3)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -42,6 +42,7 @@ class Catalogs:
         self._asking: set[str] = set()
         self._again: set[str] = set()
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self.on_maker: Callable[[str, str], None] = lambda device, maker: None
 
     def start(self, device: str) -> bool:
         """Ask in the background; False when that is under way (it is asked once more then), or too much else is."""
@@ -73,24 +74,14 @@ class Catalogs:
         query = CatalogQuery(sn=self._questions.number(), device=device)
         async with self._gate:
             collector = CatalogCollector(query.sn, loop.time())
-            news = asyncio.Event()
 
             def take(page: Message) -> None:
                 if isinstance(page, Catalog):
                     fresh = collector.page(page, loop.time())
                     self._tell(device, collector, fresh, done=False)
-                    news.set()
 
             try:
-                with self._questions.expecting(device, Catalog.CMD, query.sn, take):
-                    await self._questions.send(device, query)
-                    while not collector.done(loop.time()):
-                        try:
-                            async with asyncio.timeout_at(collector.deadline):
-                                await news.wait()
-                        except TimeoutError:
-                            continue
-                        news.clear()
+                await self._questions.pages(device, query, Catalog.CMD, collector, take)
             except HubError as error:
                 log.info("catalog.failed", device=device, error=error.id)
             self._tell(device, collector, [], done=True)
@@ -141,6 +132,7 @@ class Catalogs:
         except HubError as error:
             log.info("device.silent", device=device, error=error.id)
             return
+        self.on_maker(device, info.manufacturer)
         report = DeviceInfoReport(
             device=device,
             name=info.name or None,

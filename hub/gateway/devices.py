@@ -16,6 +16,7 @@ from hub.domain.errors import NotFound, Unavailable
 from hub.gateway.reports import Reports
 from signaling.gb28181.ids import is_id
 from signaling.gb28181.register import Address, Change, Phase, Registration, Registrations
+from signaling.gb28181.substream import SubForm, SubPolicy, form_of
 from signaling.sip.layer import Flow
 
 log: Final = structlog.get_logger(__name__)
@@ -141,6 +142,20 @@ class Devices:
         """Which edition it says it speaks."""
         known = self.registered.get(device)
         return None if known is None else known.edition
+
+    def describe(self, device: str, maker: str) -> None:
+        """Who made it, as it says."""
+        if self.registered.describe(device, maker[:80]):
+            self._dirty.add(device)
+
+    def sub_form(self, device: str, policy: SubPolicy) -> SubForm:
+        """How it is asked for a sub stream. Raises Unavailable ``gb28181.no_sub_stream``: not at all."""
+        known = self.registered.get(device)
+        maker = "" if known is None else f"{known.maker} {known.user_agent}"
+        form = form_of(policy, edition=None if known is None else known.edition, maker=maker)
+        if form is None:
+            raise Unavailable("gb28181.no_sub_stream", "nothing tells how the device is asked for a sub stream")
+        return form
 
     def states(self) -> list[DeviceState]:
         """Everybody listed, registered or refused."""

@@ -200,6 +200,7 @@ class Gateway:
             self.me = self.me.at(self.node.port)
             self.questions.me = self.calls.me = self.talks.me = self.cascade.me = self.subscriptions.me = self.me
         self.catalogs = self.inbox.catalogs = Catalogs(self.questions, self.reports, self._clock, Errands(group))
+        self.catalogs.on_maker = self.devices.describe
         self.hands = Hands(self.questions, Errands(group))
         self.counts = {
             "sip": self.node.counters,

@@ -3,15 +3,15 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final, Literal, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Literal, TypeVar
 
 from hub.bus.command_wire import RecordItem, RecordsIn, RecordsOut
 from hub.domain.errors import NotFound, TooMany, Unavailable
 from hub.gateway.devices import Devices
 from hub.gateway.identity import Identity
 from signaling.gb28181 import manscdp
-from signaling.gb28181.collect import RecordCollector
+from signaling.gb28181.collect import Collector, RecordCollector
 from signaling.gb28181.messages import DeviceStatusQuery, Message, RecordInfo, RecordQuery
 from signaling.sip.message import Response
 from signaling.transport.sip import SipBusy, SipFailure, SipNode, SipTimeout, TransportGone
@@ -106,22 +106,12 @@ class Questions:
             sn=self.number(), device=wanted.channel, start=wanted.start_s, end=wanted.end_s, type=wanted.type
         )
         collector = RecordCollector(query.sn, loop.time())
-        news = asyncio.Event()
 
         def take(page: Message) -> None:
             if isinstance(page, RecordInfo):
                 collector.page(page, loop.time())
-                news.set()
 
-        with self.expecting(device, RecordInfo.CMD, query.sn, take):
-            await self.send(device, query)
-            while not collector.done(loop.time()):
-                try:
-                    async with asyncio.timeout_at(collector.deadline):
-                        await news.wait()
-                except TimeoutError:
-                    continue
-                news.clear()
+        await self.pages(device, query, RecordInfo.CMD, collector, take)
         if not collector.answered:
             raise Unavailable("gb28181.no_answer", "the device does not say what it has recorded")
         items = [
@@ -138,6 +128,25 @@ class Questions:
             if each.start is not None and each.end is not None and each.end > each.start
         ]
         return RecordsOut(items=items, complete=collector.complete, missing=collector.missing)
+
+    async def pages(
+        self, device: str, query: Message, cmd: str, collector: Collector[Any], take: Callable[[Message], None]
+    ) -> None:
+        """Ask, and hand the answer's pages to ``take`` until the collector is done. Raises what ``send`` raises."""
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+
+        def taken(page: Message) -> None:
+            take(page)
+            news.set()
+
+        with self.expecting(device, cmd, query.sn, taken):
+            await self.send(device, query)
+            while not collector.done(loop.time()):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(collector.deadline):
+                        await news.wait()
+                news.clear()
 
     @contextmanager
     def expecting(self, device: str, cmd: str, sn: int, take: Callable[[Message], None]) -> Iterator[None]:

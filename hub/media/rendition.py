@@ -149,6 +149,9 @@ class Native:
     def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
         self._whole.publish_rtp(kind, packets, at_ms, layer)
 
+    def sync(self, kind: Kind, layer: int, ssrc: int, timestamp: int, ms: float) -> None:
+        self._whole.sync(kind, layer, ssrc, timestamp, ms)
+
     def rest(self, layer: int) -> None:
         self._whole.rest(layer)
 

@@ -7,8 +7,8 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self, cast
 
 from hub.domain.clock import Clock
+from hub.media.audience import Audience
 from hub.media.peer.publication import Asking, Listener, Publication
-from hub.media.reader import Reader
 from hub.media.rendition import Backlog, Converter, Native
 from hub.media.rtp import h264, h265
 from hub.media.rtp.packet import RtpPacket
@@ -37,7 +37,7 @@ class StreamCounters:
     restarts: int = 0
 
 
-class Stream:
+class Stream(Audience):
     """One camera or one conference member: RTP made once, a GOP cache, a history for NACK, any number of readers.
 
     ``expects`` are the codecs a pull source will bring ("h264" for a camera), so that a viewer can be answered
@@ -61,49 +61,31 @@ class Stream:
         on_change: Callable[[], None] | None = None,
         on_described: Callable[[], None] | None = None,
     ) -> None:
+        super().__init__(on_change)
         self.id = id
-        self.ended = False
         self.counters = StreamCounters()
         self.last_unit_at: int | None = None
         self.last_keyframe: AccessUnit | None = None
         self._clock = clock
-        self._on_change = on_change
         self._on_described = on_described
         self._guessed = guessed
         self._tracks: dict[Kind, Track] = {KIND_OF[codec]: Track(codec) for codec in expects}
         self._more: list[Track] = []  # further layers of video
         self._grow(layers)
         self.converter: Converter | None = None
-        self.ending = "stream.ended"
         self._native: Native | None = None
         self._brings: dict[Kind, UnitCodec] = {}  # a pull source's own codecs
         self._foreign = False  # its pictures have to be converted
         self._backlog = Backlog()
         self._sound_changed_at: int | None = None
-        self._needing: set[str] = set()  # viewers of what every browser decodes
-        self._hearing: set[str] = set()  # who would hear converted sound
         self._sets = h264.ParameterSets()
         self._sets_h265 = h265.ParameterSets()
         self._seen: set[Kind] = set()
         self._listeners: dict[Kind, list[Listener]] = {"video": [], "audio": []}
-        self._readers: list[Reader] = []
-        self._viewers: set[str] = set()
-        self._low: set[str] = set()  # viewers with small tiles, or narrow paths
-        self._endings: list[Callable[[], None]] = []
         self._ask: Asking | None = None
         self.described = asyncio.Event()  # it is known what it carries
         if self._tracks and not guessed:
             self.described.set()
-
-    @property
-    def subscribers(self) -> int:
-        """Viewers and taps."""
-        return len(self._viewers) + len(self._readers)
-
-    @property
-    def viewers(self) -> int:
-        """WHEP sessions only."""
-        return len(self._viewers)
 
     @property
     def codec(self) -> str | None:
@@ -126,6 +108,11 @@ class Stream:
         """The track of a kind and its further layers, by ``Track.layer``; empty when there is none."""
         track = self._tracks.get(kind)
         return () if track is None else (track, *self._more) if kind == "video" else (track,)
+
+    def grow(self, layers: int) -> None:
+        """Have at least so many layers of video; who watches already has them to choose from, too."""
+        if len(self._more) + 1 < layers:
+            self._grow(layers)
 
     def _grow(self, layers: int) -> None:
         """Have at least so many layers of video, all of one codec and time line."""
@@ -290,6 +277,15 @@ class Stream:
         if self.converter is not None:
             self.converter.unit(unit)
 
+    def foresee(self, codec: UnitCodec | None) -> None:
+        """A publisher's pictures come as units of this codec, which not everybody decodes; ``None``: as packets."""
+        if codec is not None:
+            self._expect_picture(codec, passes=True)
+            return
+        self._brings.pop("video", None)
+        if self._foreign:
+            self._be_foreign(False)
+
     def _be_foreign(self, foreign: bool) -> None:
         """From here on the source's pictures have to be converted, or no more."""
         self._foreign = foreign
@@ -320,11 +316,6 @@ class Stream:
         """Whether somebody watches who cannot decode what the source brings."""
         return self._foreign and bool(self._needing)
 
-    @property
-    def needs_sound(self) -> bool:
-        """Whether anybody would hear converted sound."""
-        return bool(self._hearing)
-
     def rendition(self, codecs: Collection[str]) -> Publication:
         """See Publication. Raises Unavailable ``transcode.full``."""
         if self._native is not None and self._native.track.codec in codecs:
@@ -337,14 +328,6 @@ class Stream:
         """What was converted is past: nobody who comes later may be shown it."""
         if (track := self._tracks.get("video")) is not None and self._foreign:
             track.restart()
-
-    def turn_away(self, reason: str) -> None:
-        """End the sessions of everybody who needs converted pictures."""
-        self.ending = reason
-        endings, self._endings = self._endings, []
-        for ending in endings:
-            ending()
-        self.ending = "stream.ended"
 
     def _publish_layer(self, unit: AccessUnit, layer: int) -> None:
         tracks = self.layers(unit.kind)
@@ -381,22 +364,6 @@ class Stream:
         if self.converter is not None:
             self.converter.restart()
 
-    def units(self, name: str, maxlen: int = 64, *, whole: bool = False) -> Reader:
-        """Subscribe a tap now; it starts at the next key frame. ``whole``: it ends when a recording was played out."""
-        reader = Reader(self, name, maxlen, whole=whole)
-        if self.ended:
-            reader.finish()
-            return reader
-        self._readers.append(reader)
-        self._changed()
-        return reader
-
-    def forget(self, reader: Reader) -> None:
-        """A reader closed."""
-        if reader in self._readers:
-            self._readers.remove(reader)
-            self._changed()
-
     # the peers' side (hub.media.peer.publication) ----------------------------------------------------
 
     def listen(self, kind: Kind, listener: Listener) -> None:
@@ -406,50 +373,6 @@ class Stream:
     def unlisten(self, kind: Kind, listener: Listener) -> None:
         """The opposite; harmless when it does not listen."""
         self._listeners[kind] = [other for other in self._listeners[kind] if other != listener]
-
-    def hold(self, viewer: str) -> None:
-        """A viewer counts as a subscriber from now on."""
-        self._viewers.add(viewer)
-        self._needing.add(viewer)
-        self._hearing.add(viewer)
-        self._changed()
-
-    def watch(self, viewer: str, *, hears: bool = True) -> None:
-        """The same of one who takes the pictures as the source brings them; without ``hears`` the sound, too."""
-        self._viewers.add(viewer)
-        if hears:
-            self._hearing.add(viewer)
-        self._changed()
-
-    def release(self, viewer: str) -> None:
-        """And no more."""
-        if viewer in self._viewers:
-            self._viewers.remove(viewer)
-            self._needing.discard(viewer)
-            self._hearing.discard(viewer)
-            self._low.discard(viewer)
-            self._changed()
-
-    def prefer(self, viewer: str, *, low: bool) -> None:
-        """A smaller picture would do for a viewer, or no more: where the source has one, it is opened for that."""
-        before = bool(self._low)
-        (self._low.add if low else self._low.discard)(viewer)
-        if before != bool(self._low):
-            self._changed()
-
-    @property
-    def low_wanted(self) -> bool:
-        """Whether a smaller picture would do for somebody."""
-        return bool(self._low)
-
-    def on_end(self, ending: Callable[[], None]) -> None:
-        """Call it once when the stream ends."""
-        self._endings.append(ending)
-
-    def forget_end(self, ending: Callable[[], None]) -> None:
-        """Do not call it."""
-        if ending in self._endings:
-            self._endings.remove(ending)
 
     def publisher(
         self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1, *, asks: bool = True
@@ -496,11 +419,19 @@ class Stream:
             for listener in self._listeners[kind]:
                 listener(stored)
 
+    def sync(self, kind: Kind, layer: int, ssrc: int, timestamp: int, ms: float) -> None:
+        """A sender report of the publisher: its ``timestamp`` was sampled at ``ms`` by our clock."""
+        tracks = self.layers(kind)
+        if layer < len(tracks):
+            tracks[layer].sync(ssrc, timestamp, ms)
+
     def rest(self, layer: int) -> None:
         """The publisher sends this layer of video no more, until packets come again."""
         tracks = self.layers("video")
         if layer < len(tracks):
             tracks[layer].resting = True
+        if layer == 0 and len(tracks) > 1:  # who watches the originals comes again, and gets a smaller picture
+            self._drop_native()
 
     def source_asks(self, ask: Asking | None) -> None:
         """How a pull source is asked for a key frame; ``None`` where it cannot be."""
@@ -517,32 +448,21 @@ class Stream:
 
     # the end ----------------------------------------------------------------------------------------
 
-    def played_out(self) -> None:
-        """A recording came to its end: who keeps it as a file has all of it, viewers keep the last picture."""
-        for reader in self._readers:
-            if reader.whole:
-                reader.finish()
-
     def end(self) -> None:
         """End for good: readers finish, viewers' sessions end. May be called twice."""
         if self.ended:
             return
         self.ended = True
-        for reader in self._readers:
-            reader.finish()
         if self._native is not None:
             self._native.end("stream.ended")
-        endings, self._endings = self._endings, []
-        for ending in endings:
-            ending()
+        self._dismiss()
         if self.converter is not None:
             self.converter.restart()
 
     def _changed(self) -> None:
         if self.converter is not None:
             self.converter.look()
-        if self._on_change is not None:
-            self._on_change()
+        super()._changed()
 
     async def __aenter__(self) -> Self:
         return self

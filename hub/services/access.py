@@ -63,6 +63,11 @@ def reach(tree: UnitTree, actor: Actor) -> Reach:
     return ALL if tree.is_city(actor.unit) else tree.below(actor.unit)
 
 
+def units_in(area: Reach) -> frozenset[UnitId] | None:
+    """The units that a query is narrowed to; None: to nothing, all is within reach."""
+    return None if isinstance(area, _Everything) else area
+
+
 def may_see_unit(area: Reach, unit: UnitId) -> bool:
     """Whether objects of this unit lie within reach."""
     return isinstance(area, _Everything) or unit in area

@@ -9,15 +9,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.bus.relay_wire import AnomalyReport
-from hub.domain import cursor
 from hub.domain.alert import AlertMove, AlertState, step
 from hub.domain.errors import NotFound
 from hub.domain.events import AlertAcknowledged, AlertDismissed, AlertRaised
 from hub.domain.ids import AlertId, CameraId, IncidentId, RuleId, RunId, UnitId, new_id
 from hub.domain.picture import inspect
 from hub.domain.roles import Right
-from hub.services.access import ALL, need_unit, reach, require
+from hub.services.access import need_unit, reach, require, units_in
 from hub.services.context import Actor, Context
+from hub.services.paging import MAX_PAGE, more, newest
 from hub.services.units import tree
 from hub.store import cameras, duty, people
 from hub.store.outbox import record
@@ -25,7 +25,6 @@ from hub.store.pictures import Pictures
 from hub.store.tables_duty import AlertRow
 
 log: Final = structlog.get_logger(__name__)
-MAX_PAGE: Final = 200
 REST_MS: Final = 120_000  # a handled alert that simply goes on is not raised again for so long ...
 PAUSE_MS: Final = 30_000  # ... unless it had stopped for this long in between
 
@@ -195,17 +194,14 @@ async def list_alerts(
 ) -> AlertPage:
     """Alerts within reach, newest first, and how many are active."""
     require(actor, Right.ALERT_READ)
-    key = None if after is None else cursor.decode(after, int, str)
-    place = None if key is None else (int(key[0]), str(key[1]))
+    place = newest(after)
     limit = min(limit, MAX_PAGE)
     async with ctx.reading() as db:
-        area = reach(await tree(ctx, db), actor)
-        units = None if area is ALL else area
+        units = units_in(reach(await tree(ctx, db), actor))
         rows, total = await duty.alerts(db, units=units, state=state, after=place, limit=limit + 1)
         active = await duty.active_alerts(db, units)
         items = await alert_views(ctx, db, rows[:limit])
-    more = cursor.encode(rows[limit - 1].raised_at, rows[limit - 1].id) if len(rows) > limit else None
-    return AlertPage(items, total, active, more)
+    return AlertPage(items, total, active, more(rows, limit, lambda row: (row.raised_at, row.id)))
 
 
 async def get_alert(ctx: Context, actor: Actor, alert: AlertId) -> AlertView:

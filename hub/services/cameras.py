@@ -1,29 +1,28 @@
 """Cameras: adding, finding, removing. A camera's URL goes in and never comes out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.bus.relay_wire import StreamState
-from hub.domain import cursor
-from hub.domain.errors import Invalid, NotFound
-from hub.domain.events import CameraAdded, CameraRemoved
+from hub.domain.errors import Conflict, Invalid, NotFound
+from hub.domain.events import CameraAdded, CameraChanged, CameraRemoved
 from hub.domain.ids import CameraId, GbId, UnitId, new_id
 from hub.domain.roles import Right
 from hub.domain.source_url import check_url
 from hub.domain.units import UnitTree
-from hub.services.access import ALL, holds, may_see_unit, need_unit, reach, require
+from hub.services.access import holds, may_see_unit, need_unit, reach, require, units_in
 from hub.services.context import Actor, Context
 from hub.services.live import publish_live
+from hub.services.paging import MAX_PAGE, by_name, more
 from hub.services.rules import publish_rules
 from hub.services.units import tree
 from hub.store import cameras as store
 from hub.store.outbox import record
 from hub.store.tables import CameraRow, UnitRow
-
-MAX_PAGE: Final = 200
 
 
 class CameraStates(Protocol):
@@ -61,6 +60,7 @@ class CameraView:
     device: GbId | None = None
     ptz: int = 0  # PTZType of GB/T 28181: 1 dome, 2 half dome, 3 fixed, 4 remote-controlled; 0 not known
     transcoded: bool = False
+    sub_stream: bool = False  # a smaller stream of it is named
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,50 @@ async def add_camera(
         created_at=now,
     )  # fmt: skip
     async with ctx.sessions.begin() as db:
-        units = await tree(ctx, db)
-        if await db.get(UnitRow, unit) is None or not may_see_unit(reach(units, actor), unit):
-            raise Invalid("camera.unit", "no such unit", field="unit")
+        units = await _need_own_unit(ctx, db, actor, unit)
         db.add(row)
         await db.flush()
         record(db, CameraAdded(by=actor.id, name=name, scheme=_scheme(url)), unit=unit, ref=row.id, at=now)
     return _view(row, units, actor, states or NoStates(), watched=False)
+
+
+async def change_camera(
+    ctx: Context, actor: Actor, states: CameraStates, camera: CameraId, given: Mapping[str, str | None]
+) -> CameraView:
+    """Change what is given of name, url, sub_url (None: it has none any more) and unit; relays hear of it in a second.
+
+    Raises NotFound (``camera.unknown``), Conflict (``camera.of_device``), Invalid as ``add_camera``.
+    """
+    require(actor, Right.CAMERA_MANAGE)
+    for field in ("url", "sub_url"):
+        if (address := given.get(field)) is not None:
+            check_source(address, field=field)
+    async with ctx.sessions.begin() as db:
+        row = await reachable(ctx, db, actor, camera, lock=True)
+        if row.device is not None:
+            raise Conflict("camera.of_device", "a GB/T 28181 camera is as its device says; change the device")
+        if (unit := given.get("unit")) is not None:
+            await _need_own_unit(ctx, db, actor, unit)
+        changed = {field: value for field, value in given.items() if getattr(row, field) != value}
+        for field, value in changed.items():
+            setattr(row, field, value)
+        await db.flush()
+        units = await tree(ctx, db)
+        watched = await store.watched(db, [camera])
+        if changed:
+            event = CameraChanged(by=actor.id, fields=tuple(sorted(changed)))
+            record(db, event, unit=row.unit, ref=camera, at=ctx.clock())
+    if "unit" in changed:
+        await publish_live(ctx, {"media_gone": camera})  # who watches is asked anew whether he may
+    return _view(row, units, actor, states, watched=bool(watched))
+
+
+async def _need_own_unit(ctx: Context, db: AsyncSession, actor: Actor, unit: UnitId) -> UnitTree:
+    """The units, of which this is one within reach. Raises Invalid (``camera.unit``)."""
+    units = await tree(ctx, db)
+    if await db.get(UnitRow, unit) is None or not may_see_unit(reach(units, actor), unit):
+        raise Invalid("camera.unit", "no such unit", field="unit")
+    return units
 
 
 async def remove_camera(ctx: Context, actor: Actor, camera: CameraId) -> None:
@@ -127,21 +164,18 @@ async def list_cameras(
 ) -> CameraPage:
     """Cameras within reach, by name. ``unit`` narrows to a unit and what lies below it."""
     require(actor, Right.CAMERA_READ)
-    key = None if after is None else cursor.decode(after, str, str)
+    place = by_name(after)
     limit = min(limit, MAX_PAGE)
     async with ctx.reading() as db:
         units = await tree(ctx, db)
-        area = reach(units, actor)
-        wanted = None if area is ALL else frozenset(area)
+        wanted = units_in(reach(units, actor))
         if unit is not None:
             wanted = units.below(unit) if wanted is None else units.below(unit) & wanted
-        place = None if key is None else (str(key[0]), str(key[1]))
         rows, total = await store.page(db, units=wanted, q=q.strip(), after=place, limit=limit + 1)
         watched = await store.watched(db, [row.id for row in rows])
     shown = rows[:limit]
     items = [_view(row, units, actor, states, watched=row.id in watched) for row in shown]
-    more = cursor.encode(shown[-1].name, shown[-1].id) if len(rows) > limit else None
-    return CameraPage(items, total, more)
+    return CameraPage(items, total, more(rows, limit, lambda row: (row.name, row.id)))
 
 
 async def get_camera(ctx: Context, actor: Actor, states: CameraStates, camera: CameraId) -> CameraView:
@@ -192,6 +226,7 @@ def _view(row: CameraRow, units: UnitTree, actor: Actor, states: CameraStates, *
         device=row.device,
         ptz=row.ptz,
         transcoded=state.transcoded if state else False,
+        sub_stream=row.sub_url is not None,
     )
 
 

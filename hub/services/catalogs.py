@@ -159,7 +159,7 @@ async def _camera(ctx: Context, db: AsyncSession, device: DeviceRow, channel: Ch
         name=name,
         name_en="",
         unit=device.unit,
-        url=gb_url(device.id, channel.id, media=device.media),
+        url=gb_url(device.id, channel.id, media=device.media, sub=device.sub_stream),
         device=device.id,
         channel=channel.id,
         ptz=channel.ptz,

@@ -7,16 +7,16 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.bus.gateway_wire import DeviceState, Trace
-from hub.domain import cursor
 from hub.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from hub.domain.events import DeviceAdded, DeviceChanged, DeviceRemoved
 from hub.domain.ids import CameraId, GbId, UnitId
 from hub.domain.roles import Right
 from hub.domain.units import UnitTree
-from hub.services.access import ALL, may_see_unit, need_unit, reach, require
+from hub.services.access import may_see_unit, need_unit, reach, require, units_in
 from hub.services.context import Actor, Context
 from hub.services.gateways import GatewayBook
 from hub.services.live import publish_live
+from hub.services.paging import MAX_PAGE, by_name, more
 from hub.services.stream_config import gb_url
 from hub.services.units import tree
 from hub.store import devices as store
@@ -24,11 +24,10 @@ from hub.store.outbox import record
 from hub.store.tables import UnitRow
 from hub.store.tables_gb import ChannelRow, DeviceRow
 
-MAX_PAGE: Final = 200
 MAX_CHANNELS: Final = 1_000
 SETTABLE: Final = frozenset(
-    {"name", "unit", "password", "enabled", "media", "charset", "send_date", "subscriptions", "heartbeat_s",
-     "heartbeat_misses"}
+    {"name", "unit", "password", "enabled", "media", "sub_stream", "charset", "send_date", "subscriptions",
+     "heartbeat_s", "heartbeat_misses"}
 )  # fmt: skip
 
 
@@ -43,6 +42,7 @@ class DeviceView:
     enabled: bool
     has_password: bool
     media: str
+    sub_stream: str
     charset: str
     send_date: bool
     subscriptions: list[str]
@@ -120,21 +120,24 @@ async def list_devices(
 ) -> DevicePage:
     """Devices within reach, by name."""
     require(actor, Right.CAMERA_MANAGE)
-    key = None if after is None else cursor.decode(after, str, str)
-    place = None if key is None else (str(key[0]), str(key[1]))
+    place = by_name(after)
     limit = min(limit, MAX_PAGE)
     async with ctx.reading() as db:
         units = await tree(ctx, db)
-        area = reach(units, actor)
-        narrowed = None if area is ALL else area
+        narrowed = units_in(reach(units, actor))
         rows, total = await store.page(db, units=narrowed, q=q.strip(), state=state, after=place, limit=limit + 1)
         counts = await store.channel_counts(db, [row.id for row in rows])
         states = await store.by_state(db, narrowed)
     now = await _now(book)
     shown = rows[:limit]
     items = [_view(row, units, counts.get(row.id, 0), now.get(row.id)) for row in shown]
-    more = cursor.encode(shown[-1].name, shown[-1].id) if len(rows) > limit else None
-    return DevicePage(items, total, states.get("online", 0), states.get("offline", 0), more)
+    return DevicePage(
+        items,
+        total,
+        states.get("online", 0),
+        states.get("offline", 0),
+        more(rows, limit, lambda row: (row.name, row.id)),
+    )
 
 
 async def get_device(ctx: Context, actor: Actor, book: GatewayBook, device: GbId) -> DeviceView:
@@ -187,9 +190,10 @@ async def change_device(
             await _need_own_unit(ctx, db, actor, unit)
             for camera in await store.cameras_of(db, device):
                 camera.unit = unit
-        if (media := given.get("media")) is not None:
+        if given.keys() & {"media", "sub_stream"}:
+            media, sub = given.get("media") or row.media, given.get("sub_stream") or row.sub_stream
             for camera in await store.cameras_of(db, device):
-                camera.url = gb_url(device, camera.channel or "", media=media)
+                camera.url = gb_url(device, camera.channel or "", media=media, sub=sub)
         if changed := _set(row, given):
             row.revision += 1
             event = DeviceChanged(by=actor.id, fields=tuple(sorted(changed)))
@@ -302,6 +306,7 @@ def _view(row: DeviceRow, units: UnitTree, channels: int, now: DeviceState | Non
         enabled=row.enabled,
         has_password=bool(row.password),
         media=row.media,
+        sub_stream=row.sub_stream,
         charset=row.charset,
         send_date=row.send_date,
         subscriptions=row.subscriptions,

@@ -8,7 +8,6 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hub.domain import cursor
 from hub.domain.errors import Conflict, Invalid, NotFound
 from hub.domain.events import (
     OrderClosed,
@@ -26,11 +25,12 @@ from hub.domain.incident import step as incident_step
 from hub.domain.order import UNANSWERED, UNSIGNED, OrderMove, OrderState, step, year_of
 from hub.domain.roles import Right
 from hub.services import incidents
-from hub.services.access import ALL, may_see_unit, reach, require
+from hub.services.access import may_see_unit, reach, require, units_in
 from hub.services.alerts import pictures
 from hub.services.context import Actor, Context
 from hub.services.dispatch_views import OrderView, order_views
 from hub.services.images import checked_picture
+from hub.services.paging import MAX_PAGE, more, newest
 from hub.services.tasks import uninterrupted
 from hub.services.units import tree
 from hub.store import duty
@@ -38,7 +38,6 @@ from hub.store.outbox import record
 from hub.store.tables_duty import FeedbackRow, IncidentRow, OrderRow, OrderStepRow
 
 log: Final = structlog.get_logger(__name__)
-MAX_PAGE: Final = 200
 MOST_FEEDBACK: Final = 100
 
 
@@ -136,18 +135,15 @@ async def list_orders(
 ) -> OrderPage:
     """Orders to the actor's units, or in incidents that these own; newest first."""
     require(actor, Right.ORDER_READ)
-    key = None if after is None else cursor.decode(after, int, str)
-    place = None if key is None else (int(key[0]), str(key[1]))
+    place = newest(after)
     limit = min(limit, MAX_PAGE)
     async with ctx.reading() as db:
-        area = reach(await tree(ctx, db), actor)
-        units = None if area is ALL else area
+        units = units_in(reach(await tree(ctx, db), actor))
         rows, total = await duty.orders(
             db, units=units, to=unit, incident=incident, state=state, after=place, limit=limit + 1
         )
         items = await order_views(ctx, db, rows[:limit])
-    more = cursor.encode(rows[limit - 1].issued_at, rows[limit - 1].id) if len(rows) > limit else None
-    return OrderPage(items, total, more)
+    return OrderPage(items, total, more(rows, limit, lambda row: (row.issued_at, row.id)))
 
 
 async def get_order(ctx: Context, actor: Actor, order: OrderId) -> OrderView:

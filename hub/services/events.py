@@ -18,7 +18,7 @@ from hub.domain.chain import Anchor
 from hub.domain.errors import HubError
 from hub.domain.events import Envelope
 from hub.domain.roles import Right
-from hub.services.access import ALL, reach, require
+from hub.services.access import reach, require, units_in
 from hub.services.context import Actor, Context
 from hub.services.live import publish_live
 from hub.services.tasks import uninterrupted
@@ -65,8 +65,7 @@ async def list_events(
     require(actor, Right.LOG_READ)
     limit = min(limit, MAX_PAGE)
     async with ctx.reading() as db:  # one snapshot: the head belongs to the rows
-        area = reach(await tree(ctx, db), actor)
-        units = None if area is ALL else area
+        units = units_in(reach(await tree(ctx, db), actor))
         head = await store.head_seq(db)
         items = await store.read(db, after=after, limit=limit, kind=kind, ref=ref, units=units)
         by = await people.names(db, [(item.data or {}).get("by") for item in items])

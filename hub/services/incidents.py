@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hub.domain import cursor
 from hub.domain.alert import AlertMove, AlertState
 from hub.domain.errors import Conflict, Invalid, NotFound
 from hub.domain.events import IncidentClosed, IncidentNoted, IncidentOpened
@@ -14,17 +13,17 @@ from hub.domain.ids import AlertId, CameraId, ConferenceId, IncidentId, RunId, U
 from hub.domain.incident import IncidentMove, IncidentState, step
 from hub.domain.roles import Right
 from hub.services import alerts, cameras
-from hub.services.access import ALL, SYSTEM, Reach, may_see_unit, reach, require
+from hub.services.access import ALL, SYSTEM, Reach, may_see_unit, reach, require, units_in
 from hub.services.alerts import AlertView, alert_views
 from hub.services.context import Actor, Context
 from hub.services.dispatch_views import OrderView, order_views
+from hub.services.paging import MAX_PAGE, more, newest
 from hub.services.units import tree
 from hub.store import duty, people
 from hub.store import log as store_log
 from hub.store.outbox import record
 from hub.store.tables_duty import AlertRow, IncidentCameraRow, IncidentRow, RunRow
 
-MAX_PAGE: Final = 200
 MOST_EVENTS: Final = 1_000  # of one file: the newest
 
 
@@ -182,16 +181,13 @@ async def list_incidents(
 ) -> IncidentPage:
     """Incidents that concern the actor's units, newest first."""
     require(actor, Right.INCIDENT_READ)
-    key = None if after is None else cursor.decode(after, int, str)
-    place = None if key is None else (int(key[0]), str(key[1]))
+    place = newest(after)
     limit = min(limit, MAX_PAGE)
     async with ctx.reading() as db:
-        area = reach(await tree(ctx, db), actor)
-        units = None if area is ALL else area
+        units = units_in(reach(await tree(ctx, db), actor))
         rows, total = await duty.incidents(db, units=units, state=state, after=place, limit=limit + 1)
         items = await incident_views(db, rows[:limit])
-    more = cursor.encode(rows[limit - 1].opened_at, rows[limit - 1].id) if len(rows) > limit else None
-    return IncidentPage(items, total, more)
+    return IncidentPage(items, total, more(rows, limit, lambda row: (row.opened_at, row.id)))
 
 
 async def get_file(ctx: Context, actor: Actor, incident: IncidentId) -> FileView:
@@ -205,7 +201,7 @@ async def get_file(ctx: Context, actor: Actor, incident: IncidentId) -> FileView
         area = reach(units, actor)
         row = await reachable(ctx, db, actor, incident)
         whole = may_see_unit(area, row.unit)
-        found, _ = await duty.orders(db, units=None if whole or area is ALL else area, incident=row.id)
+        found, _ = await duty.orders(db, units=None if whole else units_in(area), incident=row.id)
         events = await store_log.read(db, incident=row.id, limit=MOST_EVENTS, newest=True)
         linked = [alert for alert in await duty.alerts_of(db, [row.id]) if may_see_unit(area, alert.unit) or whole]
         return FileView(

@@ -229,11 +229,12 @@ class Placements(Places):
         self._book.relays(alive)
         led, self._leads = self._leads, await self._lead()
         async with self._ctx.reading() as db:
-            known = await streams.sources(db, set(self._told))
+            told = set(self._told)  # not what a viewer opens while the database answers
+            known = await streams.sources(db, told)
             watched = await streams.watched_sources(db) if self._leads else {}
-        gone = [camera for camera in self._told if camera not in known]
-        for camera in gone:
+        for camera in told - known.keys():
             await self.drop(camera)
+        await self._tell_changes(known)
         if not (self._leads and alive):
             return
         if not led:
@@ -247,6 +248,21 @@ class Placements(Places):
         wanted |= {camera: self._config(*address, watched=True) for camera, address in watched.items()}
         places = {node.id: node for node in alive}
         await self._tell_all({c: config for c, config in wanted.items() if self._is_news(c, config, places)})
+
+    async def _tell_changes(self, known: Mapping[CameraId, streams.Address]) -> None:
+        """Cameras whose addresses are others now than those that we told their relays."""
+        changed = {}
+        for camera, (_, _, config) in self._told.items():
+            if (address := known.get(camera)) is not None:
+                now = self._config(*address, watched=config.pictures_every_ms is not None)
+                if (now.url, now.sub_url, now.media) != (config.url, config.sub_url, config.media):
+                    changed[camera] = now
+        if changed:
+            await self._find_gateway()
+            gateway = {"gateway": self._gateway} if self._gateway is not None else {}
+            await self._tell_all(
+                {c: now.model_copy(update=gateway) if now.gateway is not None else now for c, now in changed.items()}
+            )
 
     async def _renew(self) -> None:
         """Keep the places of streams in use, so that a second viewer does not open them on another relay."""

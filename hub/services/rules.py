@@ -16,7 +16,7 @@ from hub.domain.errors import NotFound, TooMany
 from hub.domain.events import RuleRemoved, RuleSet
 from hub.domain.ids import CameraId, RuleId, new_id
 from hub.domain.roles import Right
-from hub.services.access import ALL, need_unit, reach, require
+from hub.services.access import need_unit, reach, require, units_in
 from hub.services.context import Actor, Context
 from hub.services.tasks import uninterrupted
 from hub.services.units import tree
@@ -110,7 +110,7 @@ async def list_rules(ctx: Context, actor: Actor, *, camera: CameraId | None = No
     require(actor, Right.CAMERA_READ)
     async with ctx.reading() as db:
         area = reach(await tree(ctx, db), actor)
-        rows = await store.rules(db, camera=camera, units=None if area is ALL else area)
+        rows = await store.rules(db, camera=camera, units=units_in(area))
     return [_view(row) for row in rows]
 
 

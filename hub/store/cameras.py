@@ -3,10 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sqlalchemy import Select, func, or_, select, tuple_
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.domain.ids import CameraId, RuleId, UnitId
+from hub.store import listing
 from hub.store.tables import CameraRow, RuleRow
 
 DEVICE_ALARM: Final = "device_alarm"
@@ -29,24 +30,12 @@ async def page(
 ) -> tuple[Sequence[CameraRow], int]:
     """Cameras by name, of ``units`` (None: all), whose name holds ``q``; and how many there are without paging."""
 
-    def narrowed(query: Select[CameraRow]) -> Select[CameraRow]:
-        query = query.where(CameraRow.removed_at.is_(None))
-        if units is not None:
-            query = query.where(CameraRow.unit.in_(units))
-        if q:
-            text = q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            like = f"%{text}%"
-            query = query.where(
-                or_(CameraRow.name.ilike(like, escape="\\"), CameraRow.name_en.ilike(like, escape="\\"))
-            )
-        return query
-
-    total = await db.scalar(select(func.count()).select_from(narrowed(select(CameraRow)).subquery())) or 0
-    query = narrowed(select(CameraRow))
-    if after is not None:
-        query = query.where(tuple_(CameraRow.name, CameraRow.id) > after)
-    rows = await db.scalars(query.order_by(CameraRow.name, CameraRow.id).limit(limit))
-    return rows.all(), total
+    query = select(CameraRow).where(CameraRow.removed_at.is_(None))
+    if units is not None:
+        query = query.where(CameraRow.unit.in_(units))
+    if q:
+        query = query.where(listing.holds(q, CameraRow.name, CameraRow.name_en))
+    return await listing.page(db, query, CameraRow.name, CameraRow.id, after=after, limit=limit)
 
 
 async def names(db: AsyncSession, ids: Collection[CameraId | None]) -> dict[CameraId, str]:

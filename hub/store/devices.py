@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Select, and_, delete, func, or_, select, tuple_
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hub.domain.ids import CameraId, GbId, UnitId
+from hub.store import listing
 from hub.store.tables import CameraRow
 from hub.store.tables_gb import ChannelRow, DeviceRow, GbDomainRow, PlatformRow, PositionRow, SharedCameraRow
 
@@ -37,29 +38,14 @@ async def page(
 ) -> tuple[Sequence[DeviceRow], int]:
     """Devices by name, of ``units`` (None: all), whose name, id or address holds ``q``; and how many in all."""
 
-    def narrowed(query: Select[DeviceRow]) -> Select[DeviceRow]:
-        query = query.where(DeviceRow.removed_at.is_(None))
-        if units is not None:
-            query = query.where(DeviceRow.unit.in_(units))
-        if state is not None:
-            query = query.where(DeviceRow.state == state)
-        if q:
-            like = like_of(q)
-            fields = (DeviceRow.name, DeviceRow.id, DeviceRow.address)
-            query = query.where(or_(*(field.ilike(like, escape="\\") for field in fields)))
-        return query
-
-    total = await db.scalar(select(func.count()).select_from(narrowed(select(DeviceRow)).subquery())) or 0
-    query = narrowed(select(DeviceRow))
-    if after is not None:
-        query = query.where(tuple_(DeviceRow.name, DeviceRow.id) > after)
-    rows = await db.scalars(query.order_by(DeviceRow.name, DeviceRow.id).limit(limit))
-    return rows.all(), total
-
-
-def like_of(q: str) -> str:
-    """A LIKE pattern for a text that people type; its own wildcards mean themselves (escape: backslash)."""
-    return "%" + q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    query = select(DeviceRow).where(DeviceRow.removed_at.is_(None))
+    if units is not None:
+        query = query.where(DeviceRow.unit.in_(units))
+    if state is not None:
+        query = query.where(DeviceRow.state == state)
+    if q:
+        query = query.where(listing.holds(q, DeviceRow.name, DeviceRow.id, DeviceRow.address))
+    return await listing.page(db, query, DeviceRow.name, DeviceRow.id, after=after, limit=limit)
 
 
 async def all_devices(db: AsyncSession) -> Sequence[DeviceRow]:
@@ -126,12 +112,6 @@ async def camera_of(db: AsyncSession, device: GbId, channel: GbId) -> CameraRow 
         CameraRow.device == device, CameraRow.channel == channel, CameraRow.removed_at.is_(None)
     )
     return (await db.scalars(query.limit(1))).first()
-
-
-async def media_policies(db: AsyncSession, ids: Collection[GbId]) -> dict[GbId, str]:
-    """How media comes from each of these devices."""
-    query = select(DeviceRow.id, DeviceRow.media).where(DeviceRow.id.in_(ids))
-    return {row[0]: row[1] for row in await db.execute(query)}
 
 
 # positions ------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class DeviceRow(Base):
     password: Mapped[str] = mapped_column(Text, default="")  # never answered, never logged
     enabled: Mapped[bool] = mapped_column(default=True)
     media: Mapped[str] = mapped_column(String(20), default="auto")
+    sub_stream: Mapped[str] = mapped_column(String(20), default="auto", server_default="auto")
     charset: Mapped[str] = mapped_column(String(20), default="auto")
     send_date: Mapped[bool] = mapped_column(default=True)
     subscriptions: Mapped[list[str]]

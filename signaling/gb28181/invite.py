@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from signaling import sdp
 from signaling.gb28181.errors import GbError
 from signaling.gb28181.ssrc import format_y, parse_y
+from signaling.gb28181.substream import FORMS, SubForm, attribute
 
 CONTENT_TYPE: Final = "application/sdp"
 MAX_BODY: Final = 16_384
@@ -62,7 +63,8 @@ class Media:
     channel: str = ""  # u=: whose recording
     speed: int | None = None  # a=downloadspeed
     size: int | None = None  # a=filesize of the answer, bytes
-    stream: int | None = None  # 0 main, 1 sub (2022 a=streamnumber; others stream, streamprofile, streamMode)
+    stream: int | None = None  # 0 main, 1 sub
+    form: SubForm = "streamnumber"  # the line that says so
     format: str = ""  # f=
 
 
@@ -88,7 +90,7 @@ def write(media: Media) -> bytes:
     if media.size is not None:
         lines.append(f"a=filesize:{media.size}")
     if media.stream is not None:
-        lines.append(f"a=streamnumber:{media.stream}")
+        lines.append(attribute(media.form, media.stream))
     if media.ssrc is not None:
         lines.append(f"y={format_y(media.ssrc)}")
     lines.append(f"f={media.format}")
@@ -123,6 +125,7 @@ def parse(body: bytes) -> Media:
         return description.value(name) if found is None else found
 
     start, end = _times(single.get("t", ""))
+    stream, form = _stream(value)
     return Media(
         owner=origin[0][:64] if origin else "",
         host=host,
@@ -139,7 +142,8 @@ def parse(body: bytes) -> Media:
         channel=single.get("u", "").split(":")[0][:32],
         speed=_number(value("downloadspeed"), 64),
         size=_number(value("filesize"), 2**53),
-        stream=_stream(value),
+        stream=stream,
+        form=form,
         format=single.get("f", "")[:200],
     )
 
@@ -190,12 +194,12 @@ def _number(text: str | None, most: int) -> int | None:
     return int(text)
 
 
-def _stream(value: Callable[[str], str | None]) -> int | None:
-    for name in ("streamnumber", "stream", "streamprofile"):
-        if (found := _number(value(name), 9)) is not None:
-            return found
+def _stream(value: Callable[[str], str | None]) -> tuple[int | None, SubForm]:
+    for form in FORMS:
+        if form != "streamMode" and (found := _number(value(form), 9)) is not None:
+            return found, form
     mode = (value("streamMode") or "").strip().upper()
-    return {"MAIN": 0, "SUB": 1}.get(mode)
+    return {"MAIN": 0, "SUB": 1}.get(mode), "streamMode" if mode in ("MAIN", "SUB") else "streamnumber"
 
 
 def subject(sender: str, ssrc: int, receiver: str, number: int = 0) -> str:

@@ -87,6 +87,7 @@ class Registration:
     call_id: str = ""
     edition: Edition | None = None
     user_agent: str = ""
+    maker: str = ""  # as its DeviceInfo says
     reason: str = ""
     due: int = field(default=0, repr=False)  # of its entry in the heap; 0: it has none
 
@@ -155,6 +156,14 @@ class Registrations:
         if known.phase is Phase.ONLINE:
             self._schedule(known)
 
+    def describe(self, device: str, maker: str) -> bool:
+        """Who made it; whether that is news."""
+        known = self._devices.get(device)
+        if known is None or known.maker == maker:
+            return False
+        known.maker = maker
+        return True
+
     def register(
         self,
         device: str,
@@ -220,10 +229,6 @@ class Registrations:
             known.phase, known.reason = NEXT[known.phase, event], event.value
             lost.append(Change(device, "offline", reason=event.value))
         return lost
-
-    def next_due(self) -> int | None:
-        """When ``due`` may have something to tell; None: never."""
-        return self._heap[0][0] if self._heap else None
 
     def forget(self, device: str) -> None:
         """The device was removed by an administrator."""

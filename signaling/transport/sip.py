@@ -303,6 +303,7 @@ class SipNode:
         task = self._tasks.create_task(self._later(later, transaction), name="sip/handler")
         self._owned.add(task)
         task.add_done_callback(self._owned.discard)
+        task.add_done_callback(lambda _: later.close())  # one that was cancelled before its first step has not begun
 
     async def _later(self, later: Coroutine[Any, Any, object], transaction: ServerTransaction) -> None:
         try:

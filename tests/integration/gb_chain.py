@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,8 @@ class RunningClock(TestClock):
 
 
 @cache
-def views() -> Film:
+def views(size: tuple[int, int] = (160, 96)) -> Film:
     """One second in loops of one grey each, so that a decoded picture says which view it is of (15 x view)."""
-    size = (160, 96)
     noise = np.random.default_rng(3).integers(0, 6, (size[1], size[0], 3), dtype=np.uint8)
     return Film(
         tuple(
@@ -57,13 +56,19 @@ def views() -> Film:
     )
 
 
+def views_in_two_sizes() -> Film:
+    """The same as main and sub stream."""
+    return replace(views((320, 192)), small=views())
+
+
 class Eyes:
-    """A browser's half of WHEP: decodes, counts, and remembers the last picture's mean."""
+    """A browser's half of WHEP: decodes, counts, and remembers the last picture's mean and width."""
 
     def __init__(self, *kinds: str) -> None:
         self.pc = RTCPeerConnection()
         self.frames = 0
         self.level = -1.0
+        self.width = 0
         self.heard = 0
         self.session = ""
         self.grown = asyncio.Event()
@@ -84,6 +89,7 @@ class Eyes:
                 frame = await track.recv()
                 if kind == "video":
                     self.frames += 1
+                    self.width = frame.width
                     self.level = float(frame.to_ndarray(format="gray").mean())
                 else:
                     self.heard += 1

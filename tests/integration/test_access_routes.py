@@ -27,7 +27,7 @@ MATRIX: Final[dict[str, dict[str, set[Role] | frozenset[Role]]]] = {
     "/api/v1/system": {"get": EVERYBODY},
     "/api/v1/users": {"get": {SEC}, "post": {SEC}},
     "/api/v1/cameras": {"get": WATCH, "post": {SYS}},
-    "/api/v1/cameras/{}": {"get": WATCH, "delete": {SYS}},
+    "/api/v1/cameras/{}": {"get": WATCH, "patch": {SYS}, "delete": {SYS}},
     "/api/v1/cameras/{}/commands": {"post": {C, D, SYS}},
     "/api/v1/cameras/{}/records": {"get": {C, D, SYS}},
     "/api/v1/cameras/{}/playbacks": {"post": {C, D, SYS}},

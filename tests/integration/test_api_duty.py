@@ -135,6 +135,44 @@ async def test_urls_of_no_camera_are_refused(rig: Rig, url: str) -> None:
     assert answer["error"]["id"] == "camera.url_refused"
 
 
+async def test_a_camera_is_edited_within_reach_what_is_left_out_stays_and_the_log_holds_no_address(rig: Rig) -> None:
+    id = (await rig.call("sysadmin", "POST", "/cameras", 201, json=CAMERA))["id"]
+    sub = "rtsp://u:secret@10.0.0.6:554/sub"
+    changed = await rig.call("sysadmin", "PATCH", f"/cameras/{id}", 200, json={"name": " 西门 ", "sub_url": sub})
+    assert (changed["name"], changed["host"], changed["sub_stream"]) == ("西门", "10.0.0.5:554", True)
+    changed = await rig.call("sysadmin", "PATCH", f"/cameras/{id}", 200, json={"url": "rtsps://u:secret@10.0.0.7/x"})
+    assert (changed["name"], changed["host"], changed["scheme"], changed["sub_stream"]) == (
+        "西门", "10.0.0.7", "rtsps", True,
+    )  # fmt: skip
+    changed = await rig.call("sysadmin", "PATCH", f"/cameras/{id}", 200, json={"sub_url": None, "unit": "town-b"})
+    assert (changed["unit"], changed["sub_stream"]) == ("town-b", False)
+    await rig.call("sysadmin", "PATCH", f"/cameras/{id}", 200, json={})  # nothing changed: nothing is logged
+    await rig.log()
+    said = (await rig.call("auditor", "GET", "/events", 200, params={"kind": "camera.changed"}))["items"]
+    assert [event["data"]["fields"] for event in said] == [["name", "sub_url"], ["url"], ["sub_url", "unit"]]
+    assert "secret" not in str(said) + str(changed)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "field"),
+    [
+        ({"url": "file:///etc/passwd"}, "camera.url_refused", "url"),
+        ({"sub_url": "rtsp://169.254.169.254/x"}, "camera.url_refused", "sub_url"),
+        ({"unit": "nowhere"}, "camera.unit", "unit"),
+        ({"name": ""}, "request.invalid", "name"),
+        ({"url": None}, "request.invalid", "url"),
+        ({"id": "cam-x"}, "request.invalid", "id"),
+    ],
+)
+async def test_an_edit_is_checked_as_an_addition_is(
+    rig: Rig, body: dict[str, str | None], error: str, field: str
+) -> None:
+    id = (await rig.call("sysadmin", "POST", "/cameras", 201, json=CAMERA))["id"]
+    answer = await rig.call("sysadmin", "PATCH", f"/cameras/{id}", 422, json=body)
+    assert (answer["error"]["id"], answer["error"]["field"]) == (error, field)
+    await rig.call("sysadmin", "PATCH", "/cameras/cam-none", 404, json={"name": "x"})
+
+
 async def test_a_removed_camera_is_gone_from_lists_but_its_alerts_still_name_it(rig: Rig) -> None:
     camera, _, alert = await raised(rig)
     await rig.call("sysadmin", "DELETE", f"/cameras/{camera}", 204)

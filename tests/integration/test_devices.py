@@ -96,6 +96,19 @@ async def test_a_listed_device_reaches_the_gateway_with_its_password_which_no_an
     await rig.logged("device.changed")
 
 
+async def test_a_camera_of_a_device_is_as_its_device_says(rig: LiveRig, gateway: ScriptedGateway) -> None:
+    camera = await with_camera(rig, gateway)
+    answer = await call(rig, "sysadmin", "PATCH", f"/cameras/{camera}", 409, json={"name": "x"})
+    assert answer["error"]["id"] == "camera.of_device"
+
+
+async def test_how_a_sub_stream_is_asked_for_is_kept_with_the_device(rig: LiveRig, gateway: ScriptedGateway) -> None:
+    assert (await add(rig))["sub_stream"] == "auto"
+    changed = await call(rig, "sysadmin", "PATCH", f"/devices/{NVR}", 200, json={"sub_stream": "streamprofile"})
+    assert changed["sub_stream"] == "streamprofile"
+    await call(rig, "sysadmin", "PATCH", f"/devices/{NVR}", 422, json={"sub_stream": "third"})
+
+
 async def test_a_gateway_that_starts_anew_is_told_again(rig: LiveRig, gateway: ScriptedGateway) -> None:
     await add(rig)
     gateway.config = None

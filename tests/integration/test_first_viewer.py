@@ -20,6 +20,7 @@ from tests.integration.first_viewer_kit import (
     with_new_camera,
 )
 from tests.integration.gb_rig import URL, Manner, gb_rig
+from tests.integration.live_rig import until
 from tests.integration.test_codecs import figure, tone_film
 from tests.integration.test_relay_node import Rig, relay
 from tests.integration.test_sources import answering, ok
@@ -38,7 +39,12 @@ def telephone_film(folder: Path) -> bytes:
 
 
 async def idle(rig: Rig, stream: str) -> None:
-    await rig.until(stream, lambda state: state.state == "idle")
+    """By the relay's own word: what it publishes may still be of before."""
+
+    async def is_so() -> bool:
+        return any(each.stream == stream and each.state == "idle" for each in await rig.relays.streams(rig.url))
+
+    await until(is_so, seconds=PATIENCE)
 
 
 # what the first one gets ------------------------------------------------------------------------------
@@ -65,6 +71,22 @@ async def test_the_first_viewer_who_does_not_know_it_waits_for_nothing(
             assert viewer.promised == {H264}
             door.open.set()
             await viewer.until(H264)
+
+
+@pytest.mark.parametrize(("path", "promised"), [("gate", H264), ("new", H265)])
+async def test_the_answer_waits_for_the_cameras_description_and_not_for_its_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, promised: int
+) -> None:
+    """The viewer's path and keys are made while the camera gets ready to send."""
+    monkeypatch.setattr(manager, "KNOWN_S", NEVER)
+    async with with_new_camera(tmp_path) as rig:
+        rig.cameras.cameras[path].stalled = True
+        await rig.put("cam-1", url=rig.camera(path))
+        async with watching(rig, "cam-1") as viewer:
+            assert viewer.promised == {promised}
+            assert viewer.by_type == {}
+            rig.cameras.cameras[path].stalled = False
+            await viewer.until(promised)
 
 
 async def test_the_first_viewer_hears_what_the_camera_sends_as_aac(tmp_path: Path) -> None:

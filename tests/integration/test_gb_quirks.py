@@ -34,8 +34,9 @@ DARK = {
     "no-key-frame": "gb28181.ps_no_keyframe",
     "svac": "gb28181.svac",
 }
-OTHERS = {  # each has a test of its own: here, or with the recordings in test_gb_chain
+OTHERS = {  # each has a test of its own: here, or in test_gb_chain and test_gb_substream
     "no-keepalive", "catalog-never", "shared-channels", "records-need-type", "foreign-media-status", "no-media-status",
+    "one-stream", "refuses-sub",
 }  # fmt: skip
 
 

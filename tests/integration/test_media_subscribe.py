@@ -197,6 +197,39 @@ async def test_a_small_tile_has_the_camera_s_sub_stream_opened_and_no_answer_tel
         await wall.flows("1")
 
 
+async def test_a_sub_stream_that_is_named_later_reaches_who_watches_already_and_so_does_another_address(
+    rig: Rig,
+) -> None:
+    await rig.relay()
+    films, at = rig.cameras.cameras, f"rtsp://user:secret@127.0.0.1:{rig.cameras.port}"
+    id, before = await rig.camera("gate"), films["bridge"].plays
+    async with page(rig, "commander") as wall:
+        await wall.want(camera("1", id, width=200))
+        await wall.flows("1")
+        changed = await rig.hub.call(
+            "sysadmin", "PATCH", f"/api/v1/cameras/{id}", 200, json={"sub_url": f"{at}/bridge"}
+        )
+        assert (changed["sub_stream"], "secret" in str(changed)) == (True, False)
+        await until(lambda: films["bridge"].plays == before + 1, seconds=PATIENCE)
+        await wall.flows("1")
+        await rig.hub.call("sysadmin", "PATCH", f"/api/v1/cameras/{id}", 200, json={"sub_url": None})
+        await until(lambda: films["bridge"].playing == 0, seconds=PATIENCE)
+        await wall.flows("1")
+        await rig.hub.call("sysadmin", "PATCH", f"/api/v1/cameras/{id}", 200, json={"url": f"{at}/bridge"})
+        await until(lambda: films["bridge"].plays == before + 2, seconds=PATIENCE)
+        await wall.flows("1")
+
+
+async def test_a_camera_that_goes_to_a_unit_out_of_reach_is_seen_no_more(rig: Rig) -> None:
+    await rig.relay()
+    id = await rig.camera("gate", unit="town-a")
+    async with page(rig, "town-commander") as wall:
+        await wall.want(camera("1", id))
+        await wall.flows("1")
+        await rig.hub.call("sysadmin", "PATCH", f"/api/v1/cameras/{id}", 200, json={"unit": "dept-water"})
+        await wall.said("1", "ended", "camera.unknown")
+
+
 async def test_what_is_out_of_reach_is_refused_by_name_and_the_rest_plays(rig: Rig) -> None:
     await rig.relay()
     mine, other = await rig.camera("gate", unit="dept-water"), await rig.camera("bridge", unit="town-a")

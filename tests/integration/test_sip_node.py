@@ -1,6 +1,7 @@
 """The SIP node over real sockets on loopback: two nodes, or a node and bytes."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -155,3 +156,27 @@ async def test_a_subscription_hears_and_ends(transport: str) -> None:
         assert heard == [b"<Notify/>"]
         await subscription.stop()
         assert await notifiers[0].wait_ended() == "unsubscribed"
+
+
+async def test_a_request_that_comes_as_the_node_closes_leaves_nothing_behind_that_never_ran(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    """Its task is cancelled before its first step."""
+    begun: list[ServerTransaction] = []
+
+    async def answer(transaction: ServerTransaction) -> None:
+        begun.append(transaction)
+
+    held: list[ServerTransaction] = []
+    async with SipNode(held.append) as server, SipNode(lambda tx: None) as client:
+        request = make_request("MESSAGE", THEM, from_=US, to=THEM)
+        asking = asyncio.create_task(client.request(request, here(server, "udp")))
+        async with asyncio.timeout(5):
+            while not held:  # noqa: ASYNC110 - the handler is no coroutine
+                await asyncio.sleep(0.01)
+        server.handle(answer, held[0])
+        await server.__aexit__(None, None, None)
+        asking.cancel()
+    gc.collect()
+    assert not begun
+    assert not [each for each in recwarn if "never awaited" in str(each.message)]

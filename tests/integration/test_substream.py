@@ -50,8 +50,8 @@ class Film:
 
 
 @contextlib.asynccontextmanager
-async def feeding(camera: Camera) -> AsyncIterator[Feed]:
-    config = StreamConfig(url="rtsp://camera/main", sub_url="rtsp://camera/sub")
+async def feeding(camera: Camera, *, sub: bool = True) -> AsyncIterator[Feed]:
+    config = StreamConfig(url="rtsp://camera/main", sub_url="rtsp://camera/sub" if sub else None)
     feed = Feed("cam-1", config, clock=system_clock, opener=camera, linger_s=0.1, retry=lambda failures: 0.1)
     task = asyncio.create_task(feed.run())
     try:
@@ -80,6 +80,28 @@ async def test_a_small_tile_gets_the_sub_stream_and_a_large_one_the_main_stream(
         assert server.wish(session, [Wish(feed.stream, width=1_280)]) is None
         await until(lambda: seat.sender.layer == 0)
         await until(lambda: camera.open == ["rtsp://camera/main"])
+        assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
+
+
+async def test_a_sub_stream_may_come_to_and_go_from_a_picture_that_is_watched() -> None:
+    camera = Camera()
+    async with (
+        feeding(camera, sub=False) as feed,
+        serving() as server,
+        subscribing(server, Wish(feed.stream, width=320)),
+    ):
+        await until(lambda: len(server.sessions[0].seats) == 1)
+        (seat,) = server.sessions[0].seats.values()
+        await until(lambda: seat.sender.packets > 20)
+        main_only = feed.config
+        feed.reconfigure(main_only.model_copy(update={"sub_url": "rtsp://camera/sub"}))
+        await until(lambda: seat.sender.layer == 1)
+        assert camera.open == ["rtsp://camera/main", "rtsp://camera/sub"]
+        feed.reconfigure(main_only)
+        await until(lambda: camera.open == ["rtsp://camera/main"])
+        await until(lambda: seat.sender.layer == 0)
+        before = seat.sender.packets
+        await until(lambda: seat.sender.packets > before + 20)
         assert server.counters["protect_failed"] == server.counters["internal_errors"] == 0
 
 

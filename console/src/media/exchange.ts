@@ -18,6 +18,12 @@ export async function exchange(url: string, offer: string, signal?: AbortSignal)
   return { answer: await answer.text(), session: new URL(place, new URL(url, window.location.href)).href }
 }
 
+/** Why it failed, in an error id, and whether asking again is of no use: a refusal with one of these statuses. */
+export function causeOf(error: unknown, hopeless: ReadonlySet<number>): { reason: string; final: boolean } {
+  if (error instanceof ApiError) return { reason: error.id, final: hopeless.has(error.status) }
+  return { reason: typeof error === 'string' ? error : 'player.connection', final: false }
+}
+
 export interface Negotiation {
   url: string
   signal: AbortSignal

@@ -2,8 +2,7 @@
 // The relay is ICE-lite with its candidates in the answer, so an offer goes out at once, without gathering.
 import { Backoff } from '@/wire/backoff'
 import type { Off } from '@/wire/emitter'
-import { ApiError } from '@/wire/http'
-import { endSession, exchange, negotiate, type Exchanged } from './exchange'
+import { causeOf, endSession, exchange, negotiate, type Exchanged } from './exchange'
 import { withIceServers } from './ice'
 import { LIMITS, type Limits } from './phase'
 import { Screens } from './screens'
@@ -207,8 +206,8 @@ export class WhepPlayer extends Watching {
   }
 
   private fail(cause: unknown): void {
-    const refusal = cause instanceof ApiError ? cause : null
-    this.lose(typeof cause === 'string' ? cause : (refusal?.id ?? 'player.connection'), refusal !== null && FINAL.has(refusal.status))
+    const { reason, final } = causeOf(cause, FINAL)
+    this.lose(reason, final)
   }
 
   protected close(): void {

@@ -1,8 +1,7 @@
 // Publishes camera and microphone by WHIP. No framework; the caller owns the tracks and stops them.
 import { Backoff } from '@/wire/backoff'
 import { Emitter } from '@/wire/emitter'
-import { ApiError } from '@/wire/http'
-import { endSession, exchange, negotiate, type Exchanged } from './exchange'
+import { causeOf, endSession, exchange, negotiate, type Exchanged } from './exchange'
 import { withIceServers } from './ice'
 
 export type PublishPhase = 'idle' | 'connecting' | 'live' | 'lost'
@@ -161,8 +160,7 @@ export class WhipPublisher extends Emitter<{ change: Publishing }> {
 
   private fail(cause: unknown): void {
     this.close()
-    const final = cause instanceof ApiError && FINAL.has(cause.status)
-    const reason = typeof cause === 'string' ? cause : cause instanceof ApiError ? cause.id : 'player.connection'
+    const { reason, final } = causeOf(cause, FINAL)
     const wait = final ? null : this.options.backoff.next()
     this.become({ phase: 'lost', reason, retryAt: wait === null ? null : this.options.now() + wait })
     if (wait !== null) {

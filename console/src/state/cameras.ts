@@ -1,9 +1,10 @@
 import { useDebounceFn } from '@vueuse/core'
 import { defineStore } from 'pinia'
 import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
+import { inOrder } from '@/ui/words'
 import { hub } from '@/wire/hub'
 import type { CameraStateMessage } from '@/wire/messages'
-import type { Camera, NewCamera } from '@/wire/types'
+import type { Camera, CameraPatch, NewCamera } from '@/wire/types'
 import { useLink } from './link'
 
 const PAGE = 200
@@ -41,7 +42,7 @@ export const useCameras = defineStore('cameras', () => {
         cursor = answer.next
         if (!cursor) break
       }
-      byId.value = next
+      byId.value = new Map(inOrder(next.values()).map((camera) => [camera.id, camera]))
       loaded.value = true
       problem.value = null
     } catch (error) {
@@ -60,6 +61,13 @@ export const useCameras = defineStore('cameras', () => {
     const added = await hub.cameras.add(camera)
     put(added)
     return added
+  }
+
+  /** Change what is given. Throws ApiError. */
+  async function change(id: string, given: CameraPatch): Promise<Camera> {
+    const changed = await hub.cameras.change(id, given)
+    put(changed)
+    return changed
   }
 
   /** Delete a camera. Throws ApiError. */
@@ -128,9 +136,9 @@ export const useCameras = defineStore('cameras', () => {
     void tell()
     if (loaded.value) void load()
   })
-  link.onEvent(['camera.added', 'camera.removed'], () => {
+  link.onEvent(['camera.added', 'camera.changed', 'camera.removed'], () => {
     if (loaded.value) void load()
   })
 
-  return { byId, list, loading, loaded, problem, load, get, put, add, remove, apply, useWatched, reset }
+  return { byId, list, loading, loaded, problem, load, get, put, add, change, remove, apply, useWatched, reset }
 })

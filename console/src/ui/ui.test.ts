@@ -3,7 +3,7 @@ import { setLanguage } from '@/i18n'
 import { ApiError } from '@/wire/http'
 import { isTyping, press, scopes } from './keys'
 import { ago, duration, shortTime } from './time'
-import { label, reasonWords, wordsOf } from './words'
+import { inOrder, label, reasonWords, wordsOf } from './words'
 
 const refusal = (id: string, status: number, message = 'm'): ApiError => new ApiError({ id, status, message })
 
@@ -11,6 +11,18 @@ afterEach(() => {
   setLanguage('zh-CN')
   scopes.length = 0
   document.body.innerHTML = ''
+})
+
+describe('inOrder', () => {
+  it('counts numbers in names as people do, and leaves equal names as they stand', () => {
+    const names = ['通道10', '通道2', '12号楼2层', '通道1', '12号楼10层', '2号楼', '东门', '东门']
+    expect(inOrder(names.map((name) => ({ name }))).map(({ name }) => name)).toEqual(
+      ['2号楼', '12号楼2层', '12号楼10层', '东门', '东门', '通道1', '通道2', '通道10'])
+  })
+
+  it('takes numbers of any length', () => {
+    expect(inOrder([{ name: '34020000001320000002' }, { name: '34020000001320000001' }]).map(({ name }) => name.at(-1))).toEqual(['1', '2'])
+  })
 })
 
 describe('wordsOf', () => {

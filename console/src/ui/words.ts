@@ -39,3 +39,9 @@ export function ruleOf(alert: { kind: string; rule_name: string }): string {
 export function label(thing: { name: string; name_en?: string | null }): string {
   return language() === 'en' && thing.name_en ? thing.name_en : thing.name
 }
+
+/** Things by name, 通道2 before 通道10: each number counts as one, whatever its length. */
+export function inOrder<T extends { name: string }>(things: Iterable<T>): T[] {
+  const keyed = [...things].map((thing): [string, T] => [thing.name.replace(/\d+/g, (digits) => digits.padStart(12, '0')), thing])
+  return keyed.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, thing]) => thing)
+}

@@ -174,7 +174,11 @@ export interface paths {
         delete: operations["remove_camera"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change Camera
+         * @description Change what is given: 404 `camera.unknown`, 409 `camera.of_device`, 422 `camera.url_refused`, `camera.unit`.
+         */
+        patch: operations["change_camera"];
         trace?: never;
     };
     "/api/v1/cameras/{camera}/commands": {
@@ -1535,6 +1539,34 @@ export interface components {
              * @default false
              */
             transcoded?: boolean;
+            /**
+             * Sub Stream
+             * @default false
+             */
+            sub_stream?: boolean;
+        };
+        /**
+         * CameraPatch
+         * @description What is left out stays, addresses too; they are never answered. `sub_url: null`: it has none any more.
+         */
+        CameraPatch: {
+            /**
+             * Name
+             * @default
+             */
+            name?: string;
+            /**
+             * Url
+             * @default
+             */
+            url?: string;
+            /** Sub Url */
+            sub_url?: string | null;
+            /**
+             * Unit
+             * @default
+             */
+            unit?: string;
         };
         /** Cameras */
         Cameras: {
@@ -1719,6 +1751,11 @@ export interface components {
              */
             media: "auto" | "udp" | "tcp_passive" | "tcp_active";
             /**
+             * Sub Stream
+             * @enum {string}
+             */
+            sub_stream: "auto" | "off" | "streamnumber" | "streamprofile" | "streamMode" | "stream";
+            /**
              * Charset
              * @enum {string}
              */
@@ -1792,6 +1829,8 @@ export interface components {
             enabled?: boolean | null;
             /** Media */
             media?: ("auto" | "udp" | "tcp_passive" | "tcp_active") | null;
+            /** Sub Stream */
+            sub_stream?: ("auto" | "off" | "streamnumber" | "streamprofile" | "streamMode" | "stream") | null;
             /** Charset */
             charset?: ("auto" | "gb18030" | "utf-8") | null;
             /** Send Date */
@@ -2166,6 +2205,12 @@ export interface components {
              * @enum {string}
              */
             media?: "auto" | "udp" | "tcp_passive" | "tcp_active";
+            /**
+             * Sub Stream
+             * @default auto
+             * @enum {string}
+             */
+            sub_stream?: "auto" | "off" | "streamnumber" | "streamprofile" | "streamMode" | "stream";
             /**
              * Charset
              * @default auto
@@ -3440,6 +3485,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    change_camera: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CameraPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Camera"];
+                };
             };
             /** @description Client Error */
             "4XX": {

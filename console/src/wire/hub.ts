@@ -36,6 +36,8 @@ export const hub = {
     list: (query: Page & { q?: string; unit?: string } = {}) => call('get', '/api/v1/cameras', { query }),
     get: (camera: string) => call('get', '/api/v1/cameras/{camera}', { path: { camera } }),
     add: (camera: T.NewCamera) => call('post', '/api/v1/cameras', { body: camera }),
+    change: (camera: string, given: T.CameraPatch) =>
+      call('patch', '/api/v1/cameras/{camera}', { path: { camera }, body: given }),
     remove: (camera: string) => call('delete', '/api/v1/cameras/{camera}', { path: { camera } }),
     command: (camera: string, command: T.CameraCommand) =>
       call('post', '/api/v1/cameras/{camera}/commands', { path: { camera }, body: command, keepalive: true }),

@@ -52,6 +52,14 @@ async def get_camera(camera: CameraId, ctx: ContextDep, states: StatesDep, actor
     return await cameras.get_camera(ctx, actor, states, camera)
 
 
+@router.patch("/{camera}", response_model=schemas.Camera)
+async def change_camera(
+    camera: CameraId, body: schemas.CameraPatch, ctx: ContextDep, states: StatesDep, actor: Manager
+) -> CameraView:
+    """Change what is given: 404 `camera.unknown`, 409 `camera.of_device`, 422 `camera.url_refused`, `camera.unit`."""
+    return await cameras.change_camera(ctx, actor, states, camera, body.model_dump(exclude_unset=True))
+
+
 @router.delete("/{camera}", status_code=204)
 async def remove_camera(camera: CameraId, ctx: ContextDep, actor: Manager) -> None:
     """Remove a camera and its rules: 404 `camera.unknown`."""

@@ -17,6 +17,15 @@ class NewCamera(Request):
     unit: UnitId
 
 
+class CameraPatch(Request):
+    """What is left out stays, addresses too; they are never answered. `sub_url: null`: it has none any more."""
+
+    name: Name = ""
+    url: Annotated[str, StringConstraints(min_length=1, max_length=1_000)] = ""
+    sub_url: Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | None = None
+    unit: UnitId = ""
+
+
 class Camera(Reply):
     id: CameraId
     name: str
@@ -37,6 +46,7 @@ class Camera(Reply):
     device: GbId | None = None  # its GB/T 28181 device
     ptz: int = 0  # PTZType of GB/T 28181: 1 dome, 2 half dome, 3 fixed, 4 remote-controlled, 5-7 of 2022; 0 not known
     transcoded: bool = False  # somebody watches who cannot decode it as it comes
+    sub_stream: bool = False  # a smaller stream of it is named
 
 
 class Cameras(Reply):

@@ -312,6 +312,10 @@ class GbDevice:
         except GbError:
             transaction.respond(488)
             return
+        if offer.stream and options.has(Quirk.REFUSES_SUB):
+            self.counters["subs_refused"] += 1
+            transaction.respond(488)
+            return
         if len(self.streams) + len(self.talks) >= MAX_STREAMS:
             transaction.respond(486)
             return
@@ -328,10 +332,17 @@ class GbDevice:
             self.counters["calls_refused"] += 1
 
     def _stream(self, node: SipNode, transaction: ServerTransaction, channel: Channel, offer: Media) -> None:
-        stream = Stream(self.options, channel, offer, self._film, self._sound, now=self.now, wall=self.wall())
+        sub = bool(offer.stream) and offer.form == self.options.sub
+        film = self._film.small if sub and self._film.small is not None else self._film
+        stream = Stream(self.options, channel, offer, film, self._sound, now=self.now, wall=self.wall())
+        self.counters["subs"] += sub
+        if self.options.has(Quirk.ONE_STREAM):
+            for other in [each for each in self.streams.values() if each.channel is channel]:
+                other.hang_up()
         call = node.answer(transaction, body=stream.answer(channel.id))
         self.streams[call.id] = stream
         self._changed.set()
+        stream.hang_up = call.hang_up
         call.on_request = lambda inside: self._inside(stream, inside)
         call.on_end = lambda _why: self.ended(call.id)
         self.counters["calls"] += 1

@@ -34,6 +34,7 @@ class Film:
 
     views: tuple[tuple[Shot, ...], ...]
     fps: int = FPS
+    small: "Film | None" = None  # the same as the sub stream shows it
 
     @property
     def pictures(self) -> int:

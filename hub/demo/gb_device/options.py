@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 from hub.domain.errors import Invalid
 from signaling.gb28181.edition import Edition
 from signaling.gb28181.ids import make_id
+from signaling.gb28181.substream import SubForm
 
 SoundKind: TypeAlias = Literal["g711a", "aac", "none"]
 
@@ -68,6 +69,8 @@ class Quirk(StrEnum):
     SILENT_UDP = "silent-udp"
     GARBAGE = "garbage"
     NO_KEY_FRAME = "no-key-frame"
+    ONE_STREAM = "one-stream"
+    REFUSES_SUB = "refuses-sub"
 
 
 HELP: Final[dict[Quirk, str]] = {
@@ -125,6 +128,8 @@ HELP: Final[dict[Quirk, str]] = {
     Quirk.SILENT_UDP: "sends nothing on UDP; TCP works",
     Quirk.GARBAGE: "RTP packets without anything in them that can be read",
     Quirk.NO_KEY_FRAME: "never sends a key frame",
+    Quirk.ONE_STREAM: "sends one stream of a channel only: another INVITE ends the first by BYE",
+    Quirk.REFUSES_SUB: "an INVITE for the sub stream is answered 488",
 }
 
 
@@ -151,6 +156,7 @@ class DeviceOptions:
     edition: Edition = "2022"
     charset: Literal["gb18030", "utf-8"] = "gb18030"
     sound: SoundKind = "g711a"
+    sub: SubForm | None = None  # the line of an INVITE by which it gives its sub stream; None: it has none
     late_s: float = 120.0
     recorded_hours: int = 24
     quirks: frozenset[Quirk] = frozenset()

@@ -36,6 +36,7 @@ class Stream:
         self.channel, self.offer = channel, offer
         self.counters: Counter[str] = Counter()
         self.finished = asyncio.Event()
+        self.hang_up: Callable[[], object] = lambda: None
         self._options, self._film, self._sound, self._now = options, film, sound, now
         self._ssrc = offer.ssrc or OWN_SSRC + secrets.randbelow(OWN_SSRC)
         self._packer = Packer(options, self._ssrc, aac=_aac() if options.sound == "aac" else None)

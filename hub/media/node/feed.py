@@ -17,7 +17,7 @@ from hub.bus.relay_wire import StreamConfig, StreamState
 from hub.domain.camera import CameraEvent, CameraState, retry_after, step
 from hub.domain.clock import Clock
 from hub.domain.errors import Invalid
-from hub.media.node.substream import SubStream
+from hub.media.node.substream import SubStream, Verdicts
 from hub.media.rendition import Converter
 from hub.media.rtp.unit import AccessUnit, Codec
 from hub.media.sources.errors import SourceError
@@ -61,7 +61,9 @@ class Feed:
         freeze_s: float = FREEZE_S,
         retry: Callable[[int], float] = retry_after,
         hurry_s: float = HURRY_S,
+        verdicts: Verdicts | None = None,
     ) -> None:
+        """``verdicts`` are the relay's, of sub streams that devices do not have."""
         self.config = config
         expects: tuple[Codec, ...] = () if config.kind == "leg" else ("h264",)
         layers = 1 if config.sub_url is None else 2
@@ -70,8 +72,8 @@ class Feed:
             on_change=self._subscribers_changed, on_described=on_described,
         )  # fmt: skip
         self.sub: SubStream | None = None
-        if config.sub_url is not None:
-            self.sub = SubStream(self.stream, config.sub_url, opener, linger_s=linger_s, retry=retry)
+        self._sub_task: asyncio.Task[None] | None = None
+        self._verdicts = verdicts or Verdicts()
         self.health = Health()
         self.opened = 0  # connections ever tried
         self._past = Figures()  # of connections that are over
@@ -98,6 +100,7 @@ class Feed:
         self.given_away = False  # the stream goes on without us
         self._moved = False  # the address changed: connect anew
         self._group: asyncio.TaskGroup | None = None
+        self._make_sub()
         self._taps: dict[str, asyncio.Task[int]] = {}
 
     def state(self, node: str) -> StreamState:
@@ -121,12 +124,18 @@ class Feed:
             origin=self.config.url if self.config.kind == "leg" else None,
             call=call.call if call is not None else None,
             gateway=call.gateway if call is not None else None,
-            facts=call.facts if call is not None else {},
+            facts=self._facts(call),
         )
+
+    def _facts(self, call: GbSource | None) -> dict[str, str]:
+        if call is None:
+            return {}
+        none = self.sub.why_none if self.sub is not None else ""
+        return call.facts | ({"no_sub_stream": none} if none else {})
 
     def _size(self) -> tuple[int | None, int | None]:
         """Of its pictures: a leg's are not looked into but for its key frames."""
-        if self.config.kind != "leg":
+        if self.config.kind != "leg" or (self.stream.codec or "").startswith("h265"):
             return self.health.width, self.health.height
         video = self.stream.tracks.get("video")
         return video.size if video is not None and video.size is not None else (None, None)
@@ -173,6 +182,8 @@ class Feed:
             self.stream.forget_description()
         if before.pictures_every_ms != config.pictures_every_ms:
             self._start_taps()
+        if before.sub_url != config.sub_url:
+            self._make_sub()
         self._changed.set()
 
     async def run(self) -> None:
@@ -181,8 +192,7 @@ class Feed:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._start_taps()
-                if self.sub is not None:
-                    group.create_task(self.sub.run(), name=f"{self.stream.id}/sub")
+                self._start_sub()
                 while True:
                     await self._until_wanted()
                     self._moved = False
@@ -239,6 +249,29 @@ class Feed:
             label = f"{self.stream.id}/{name}"
             self._taps[name] = self._group.create_task(supervised(label, partial(tap, self.stream)), name=label)
 
+    def _make_sub(self) -> None:
+        """The sub stream that is configured, in place of the one before. A layer that there was stays, and is dark."""
+        url, gb = self.config.sub_url, self.config.kind == "gb28181"
+        self.sub = None
+        if url is not None:
+            self.stream.grow(2)
+            self.sub = SubStream(
+                self.stream, url, self._opener, linger_s=self._linger_s, retry=self._retry,
+                verdicts=self._verdicts if gb else None, main_size=self._main_size,
+            )  # fmt: skip
+        self._start_sub()
+
+    def _start_sub(self) -> None:
+        if self._sub_task is not None:
+            self._sub_task.cancel()
+            self._sub_task = None
+        if self._group is not None and self.sub is not None:
+            self._sub_task = self._group.create_task(self.sub.run(), name=f"{self.stream.id}/sub")
+
+    def _main_size(self) -> tuple[int, int] | None:
+        width, height = self.health.width, self.health.height
+        return None if width is None or height is None else (width, height)
+
     # the source -------------------------------------------------------------------------------------
 
     async def _pump(self) -> None:
@@ -259,6 +292,8 @@ class Feed:
             failures = 1 if stable else failures + 1
             if failures == 1:
                 log.warning("source.failed", stream=self.stream.id, reason=failure.id, detail=failure.detail)
+            if self.sub is not None and self._live_at is not None:
+                self.sub.main_broke(failure.id)
             pause = self._retry(failures)
             self._error, self._retry_at = failure, self._clock() + int(pause * 1_000)
             self._enter(CameraEvent.BROKE)
@@ -288,7 +323,7 @@ class Feed:
             async with self._opener(self.config.url) as source:
                 self._source = source
                 if isinstance(source, GbSource):
-                    self.stream.source_asks(lambda layer: source.request_keyframe())
+                    self.stream.source_asks(partial(self._ask, source))
                     source.on_over = self.stream.played_out
                 units = await source.read()
                 while True:
@@ -299,6 +334,13 @@ class Feed:
                 self._past, self._source = self.figures, None
                 self.stream.source_asks(None)
             self.stream.restart()  # nobody who comes now may be shown a picture of the past
+
+    def _ask(self, main: GbSource, layer: int) -> None:
+        """For a key frame of one layer."""
+        if not layer:
+            main.request_keyframe()
+        elif self.sub is not None:
+            self.sub.request_keyframe()
 
     async def _next(self, source: OpenSource) -> list[AccessUnit]:
         try:

@@ -12,9 +12,9 @@ import structlog
 from hub.bus.call_wire import TalkIn, TalkOut
 from hub.bus.gateway_calls import OpenCall
 from hub.bus.relay_wire import PsOutIn, PsOutState, TalkConfig
-from hub.domain.errors import Conflict, TooMany
+from hub.domain.errors import Conflict, NotFound, TooMany
+from hub.media.node.departures import Departure, Departures, OnEnd
 from hub.media.node.gb import GbMedia
-from hub.media.reader import Reader
 from hub.media.stream import Stream
 from hub.media.taps.ps_out import QUEUE, PsOut
 from hub.media.taps.rtp_out import RtpOut
@@ -25,9 +25,7 @@ log: Final = structlog.get_logger(__name__)
 MAX_TALKS: Final = 64
 MAX_PS: Final = 256
 BEAT_S: Final = 5.0
-
-OnEnd = Callable[[str, str, str, str], None]
-"""Told stream, session, owner and why."""
+GO_S: Final = 40.0  # an INVITE's answer is given up when no ACK comes for 32 s
 
 
 @dataclass
@@ -156,17 +154,18 @@ async def _ended(call: OpenCall[TalkOut]) -> str:
 
 
 @dataclass
-class PsSession:
+class PsSession(Departure):
     """One stream on its way to a platform above us."""
 
-    id: str
-    owner: str
-    stream: Stream
-    reader: Reader
     out: RtpOut
     wanted: PsOutIn
     host: str
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Let go of the stream and the port."""
+        super().stop()
+        self.out.close()
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The answer's body; sending goes on while it is read."""
@@ -181,6 +180,12 @@ class PsSession:
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _send(self) -> None:
+        if self.wanted.hold:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GO_S):
+                    await self.go.wait()
+            if not self.go.is_set():
+                return
         await self.out.connect(self.wanted.host, self.wanted.port, self.wanted.peer_host)
         sender = PsOut(self.out, self.wanted.ssrc, self.wanted.payload_type)
         ends = [asyncio.ensure_future(sender.run(self.reader)), asyncio.ensure_future(self.out.ended.wait())]
@@ -192,17 +197,13 @@ class PsSession:
             await asyncio.gather(*ends, return_exceptions=True)
 
 
-class PsOuts:
+class PsOuts(Departures[PsSession]):
     """All of a relay's."""
 
     def __init__(self, gb: GbMedia, find: Callable[[str], Stream], on_end: OnEnd) -> None:
+        super().__init__(on_end)
         self._gb = gb
         self._find = find
-        self._on_end = on_end
-        self._open: dict[str, PsSession] = {}
-
-    def __len__(self) -> int:
-        return len(self._open)
 
     async def open(self, stream_id: str, wanted: PsOutIn) -> PsSession:
         """A port and a reader for it. Raises NotFound ``stream.unknown``, TooMany ``relay.full``."""
@@ -218,17 +219,8 @@ class PsOuts:
         self._open[id] = session
         return session
 
-    def close(self, id: str, reason: str) -> bool:
-        """Stop one; False when it is not known. May be called twice."""
-        if (session := self._open.pop(id, None)) is None:
-            return False
-        session.ended.set()
-        session.out.close()
-        session.reader.close()
-        session.stream.release(id)
-        self._on_end(session.stream.id, id, session.owner, reason)
-        return True
-
-    def close_owner(self, owner: str) -> int:
-        """Stop everything of an owner; how many there were."""
-        return sum(self.close(id, "withdrawn") for id, each in list(self._open.items()) if each.owner == owner)
+    def go(self, id: str) -> None:
+        """Begin to send what was held back. Raises NotFound ``ps.unknown``."""
+        if (session := self._open.get(id)) is None:
+            raise NotFound("ps.unknown", "there is no such session")
+        session.go.set()

@@ -17,7 +17,8 @@ from hub.bus.relays import Relays
 from hub.domain.clock import Clock
 from hub.domain.errors import Conflict, HubError, NotFound
 from hub.media.peer.counters import Tally
-from hub.media.peer.dial import Dialed, DialFailed, Reply, outline, parts_of, publishing
+from hub.media.peer.dial import KNOWN, Dialed, DialFailed, Reply, outline, parts_of, publishing
+from hub.media.peer.publication import Publication
 from hub.media.peer.server import PeerServer
 from hub.media.sources.leg import PUSHED, Landing, Passing, land_leg, near_of, watch_leg
 from hub.media.stream import Stream
@@ -36,6 +37,11 @@ Ready: TypeAlias = Callable[[], Awaitable[object]]
 def leg_owner(node: str) -> str:
     """The owner of a relay's sessions at another."""
     return LEG_OWNER + node
+
+
+def rendition_of(stream: Stream) -> Publication:
+    """What goes over a leg: pictures as they came. Raises Unavailable ``transcode.full``."""
+    return stream.rendition(KNOWN)
 
 
 class Legs:
@@ -63,7 +69,7 @@ class Legs:
     def source(self, stream: Stream, url: str) -> AbstractAsyncContextManager[Passing]:
         """The leg of a stream as a source."""
         if url.startswith(PUSHED):
-            return land_leg(stream, self._landing(stream.id), lambda id: self._peers.end(id, "unwanted"))
+            return land_leg(stream, self._landing(stream), lambda id: self._peers.end(id, "unwanted"))
 
         async def post(sdp: str) -> Reply:
             offer = OfferIn(sdp=sdp, owner=leg_owner(self._node), label="leg")
@@ -77,10 +83,10 @@ class Legs:
 
     def expect(self, stream: Stream) -> None:
         """Another relay is about to publish this stream: want it for a while, until its viewers come."""
-        self._landing(stream.id)
+        self._landing(stream)
         if (before := self._expected.pop(stream.id, None)) is not None:
             before.cancel()
-        stream.hold(WAITING)
+        stream.watch(WAITING, hears=False)
         self._expected[stream.id] = asyncio.get_running_loop().call_later(EXPECTED_S, self._waited, stream)
 
     def _waited(self, stream: Stream) -> None:
@@ -93,7 +99,7 @@ class Legs:
             raise Conflict("stream.is_camera", "this stream is not published by that relay")
         if not stream.subscribers:
             raise Conflict("stream.unwanted", "nobody here watches this stream")
-        landing = self._landing(stream.id)
+        landing = self._landing(stream)
         answer = await self._peers.whip(
             stream,
             offer.sdp,
@@ -101,13 +107,14 @@ class Legs:
             label="leg",
             asks=offer.asks,
             each_layer=True,
+            into=landing.relayed,
             on_end=lambda session, _: landing.went(session),
         )
         landing.came(answer.session_id)
         return AnswerOut(sdp=answer.sdp, session=answer.session_id)
 
-    def _landing(self, id: str) -> Landing:
-        return self._landings.setdefault(id, Landing())
+    def _landing(self, stream: Stream) -> Landing:
+        return self._landings.setdefault(stream.id, Landing(stream))
 
     def forget(self, id: str) -> None:
         """The stream is gone, and with it what leads to and from it."""
@@ -146,29 +153,34 @@ class Legs:
             return Reply((await self._relays.whip(base, stream.id, offer)).sdp)
 
         name, failures = f"push-{node}", 0
-        stream.hold(name)
+        stream.watch(name, hears=False)
         try:
             while not stream.ended and failures < MAX_TRIES:
                 try:
                     await ready()
+                    sent = rendition_of(stream)
+                    sent.hold(name)
                     async with publishing(
-                        stream, post, near=near_of(base), clock=self._clock, low=asks, tally=self.tally
+                        sent, post, near=near_of(base), clock=self._clock, low=asks, tally=self.tally, whole=stream
                     ) as dialed:
                         self.pushed, failures = self.pushed + 1, 0
-                        await self._while_it_lasts(stream, dialed)
+                        await self._while_it_lasts(stream, sent, dialed)
                 except (Conflict, NotFound):
                     return  # not wanted any more
                 except (DialFailed, HubError) as error:
                     failures += 1
                     log.info("leg.push_failed", stream=stream.id, relay=node, reason=str(error))
+                finally:
+                    stream.release(name)
+                    stream.watch(name, hears=False)
                 await asyncio.sleep(0.2 * 2**failures)
         finally:
             stream.release(name)
 
-    async def _while_it_lasts(self, stream: Stream, dialed: Dialed) -> None:
+    async def _while_it_lasts(self, whole: Stream, stream: Publication, dialed: Dialed) -> None:
         """Until the session ends, or the stream's tracks are others than those it sends: sound may join later."""
         sends = outline(dialed.sends)
-        while not stream.ended and outline(parts_of(stream)) == sends:
+        while not stream.ended and outline(parts_of(stream, whole)) == sends:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await dialed.session.finished.wait()

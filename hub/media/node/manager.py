@@ -97,7 +97,9 @@ class Streams:
         Raises Invalid ``camera.url_refused``, TooMany ``relay.full``, Conflict ``stream.is_member``.
         """
         if config.kind == "gb28181":
-            parse_gb_url(config.url)
+            for url in (config.url, config.sub_url):
+                if url is not None:
+                    parse_gb_url(url)
         elif config.kind != "leg":
             for url in (config.url, config.sub_url):  # the folder of files is checked at each opening
                 if url is not None:

@@ -32,6 +32,7 @@ from hub.media.node.load import Load
 from hub.media.node.manager import Streams
 from hub.media.node.metrics import registry as figures
 from hub.media.node.outbox import Outbox
+from hub.media.node.substream import Verdicts
 from hub.media.peer.server import PeerServer
 from hub.media.rtp.unit import Description
 from hub.media.sources.opening import OpenSource, open_source
@@ -116,6 +117,7 @@ class _Relay:
         self._load = Load(MAX_SESSIONS)
         self._announce_now = asyncio.Event()
         self._gb = GbMedia(settings, calls, clock=clock)
+        self._verdicts = Verdicts()
         self._legs = Legs(node=node_id, relays=relays, clock=clock, peers=peers, group=group)
         self.streams = Streams(
             node=node_id,
@@ -185,7 +187,8 @@ class _Relay:
                     feed.stream.describe(found)
 
             if feed.config.kind == "gb28181":
-                return self._gb.source(feed.config, f"{self._id}/{id}", on_change, described)
+                owner = f"{self._id}/{id}" if url == feed.config.url else f"{self._id}/{id}~sub"
+                return self._gb.source(feed.config.model_copy(update={"url": url}), owner, on_change, described)
             return open_source(check_url(url, files=True), clock=self._clock, files=files, described=described)
 
         feed = Feed(
@@ -200,6 +203,7 @@ class _Relay:
             on_change=on_change,
             on_described=lambda: self._peers.look_again(feed.stream.id),
             linger_s=self._settings.linger_s,
+            verdicts=self._verdicts,
         )
         return feed
 

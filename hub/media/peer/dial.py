@@ -23,13 +23,13 @@ from hub.media.peer.counters import Counters, Tally
 from hub.media.peer.demux import Demux, Directory
 from hub.media.peer.dtls import Dtls
 from hub.media.peer.fanout import Fanout
+from hub.media.peer.lives import steady
 from hub.media.peer.negotiate import MAX_LAYERS, Wanted, outgoing, two_ssrcs
-from hub.media.peer.publication import Publication
+from hub.media.peer.publication import Intake, Listener, Publication
 from hub.media.peer.publisher import Publisher, Terms
-from hub.media.peer.server import steady
 from hub.media.peer.session import Session, State
 from hub.media.peer.viewers import Viewers
-from hub.media.rtp.track import Track
+from hub.media.rtp.track import Packet, Track
 from hub.media.rtp.unit import CLOCK_RATE, KIND_OF, Codec, Kind
 from signaling.ice import Credentials
 from signaling.ice_dial import IceDialing
@@ -70,8 +70,8 @@ _FMTP: Final[dict[Codec, str]] = {
 }
 _REPLIES: Final = ("nack", "nack pli", "ccm fir", "transport-cc")
 _IDS: Final[dict[Kind, dict[str, int]]] = {"video": {MID: 4, TRANSPORT: 3}, "audio": {LEVEL: 1, MID: 4, TRANSPORT: 3}}
-# Not H.265: viewers behind the leg need what every browser decodes, and the origin makes that once for all of them.
 _VIDEO: Final[tuple[Codec, ...]] = ("h264", "vp8")
+KNOWN: Final[tuple[Codec, ...]] = (*_VIDEO, "h265")  # by every relay: what has to be converted, is where it is watched
 _AUDIO: Final[tuple[Codec, ...]] = ("opus", "pcma", "pcmu")
 
 
@@ -86,7 +86,7 @@ def _formats(codec: Codec) -> list[Format]:
 def to_watch() -> list[Asked]:
     """Sections for everything that a stream of ours may hold, further layers of its video last."""
     more = [_received("video", _VIDEO)] * (MAX_LAYERS - 1)
-    return [_received("video", _VIDEO), _received("audio", _AUDIO), *more]
+    return [_received("video", KNOWN), _received("audio", _AUDIO), *more]
 
 
 def _received(kind: Kind, codecs: Sequence[Codec]) -> Asked:
@@ -100,19 +100,22 @@ class Part:
     track: Track  # the first layer
     layer: int | None = None
     ssrcs: tuple[int, int] | None = None
+    of: Publication | None = None  # where it is of another rendition
 
 
-def parts_of(stream: Publication) -> list[Part]:
-    """Everything that the stream holds, further layers of its video last."""
+def parts_of(stream: Publication, whole: Publication | None = None) -> list[Part]:
+    """Everything that the stream holds, further layers of its video last.
+
+    Of original pictures ``whole`` has the further layers.
+    """
     found, more = [], []
     for kind, track in stream.tracks.items():
-        layers = stream.layers(kind)
+        layers = (whole or stream).layers(kind)[:MAX_LAYERS]
         if len(layers) < 2:
             found.append(Part(track))
             continue
-        one, *others = [Part(track, each.layer, two_ssrcs()) for each in layers[:MAX_LAYERS]]
-        found.append(one)
-        more += others
+        found.append(Part(track, 0, two_ssrcs()))
+        more += [Part(layers[0], each.layer, two_ssrcs(), whole) for each in layers[1:]]
     return [*found, *more]
 
 
@@ -186,7 +189,7 @@ class Dialed:
         self._directory = Directory()
         self._demux = Demux(fd, self._directory, self.totals, clock)
         self._fanout = Fanout(fd, self.totals)
-        self._viewers: dict[Kind, Viewers] = {}
+        self._viewers: dict[Track, tuple[Publication, Viewers, Listener]] = {}
         self._stream = stream
         self.session = Session(
             new_id("leg", now_ms=clock()), stream, owner="", label="", ice=ice,
@@ -237,18 +240,22 @@ class Dialed:
         assert path is not None  # DTLS ran over it
         later = asyncio.get_running_loop().call_later
         for wanted in session.wanted:
-            if (viewers := self._viewers.get(wanted.kind)) is None:
-                tracks = self._stream.layers(wanted.kind)
-                viewers = Viewers(tracks, self._fanout, self.totals, later=later, ask=self._stream.request_keyframe)
-                self._viewers[wanted.kind] = viewers
-                self._stream.listen(wanted.kind, viewers.packets)
+            stream = wanted.of or self._stream
+            if wanted.track not in self._viewers:
+                made = Viewers(
+                    stream.layers(wanted.kind), self._fanout, self.totals, later=later, ask=stream.request_keyframe
+                )
+                listener = _listener(stream, wanted.track, made)
+                self._viewers[wanted.track] = stream, made, listener
+                stream.listen(wanted.kind, listener)
+            viewers = self._viewers[wanted.track][1]
             idle = bool(wanted.layer) and not session.wants_low
-            session.attach(self._stream, wanted, viewers, path, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer)
+            session.attach(stream, wanted, viewers, path, paused=idle, ssrcs=wanted.ssrcs, layer=wanted.layer)
 
     async def _close(self) -> None:
-        for kind, viewers in self._viewers.items():
-            self._stream.unlisten(kind, viewers.packets)
-        self._stream.prefer(self.session.id, low=False)
+        for track, (stream, _, listener) in self._viewers.items():
+            stream.unlisten(track.kind, listener)
+            stream.prefer(self.session.id, low=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await self.session.close()
@@ -283,9 +290,11 @@ async def watching(
     clock: Clock,
     on_changed: Callable[[], None] = lambda: None,
     tally: Tally | None = None,
+    into: Intake | None = None,
 ) -> AsyncIterator[Dialed]:
     """Watch the other relay's stream; what it sends is published on ``stream`` under its own numbers and times.
 
+    ``into`` takes the packets in place of the stream.
     ``on_changed`` is called when the codecs are others than the stream had: its viewers have to come again.
     What it counts goes into ``tally``, too. Raises DialFailed, and what ``post`` raises.
     """
@@ -295,30 +304,37 @@ async def watching(
     dialed = Dialed(stream, said, near, local, clock, tally)
     layers = max(terms.layers.values(), default=0) + 1
     ssrc = secrets.randbelow(0xFFFFFFFE) + 1
-    publisher = Publisher(stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
+    publisher = Publisher(into or stream, terms, ssrc, dialed.totals, lambda: None, reply.asks)
     dialed.session.publisher = publisher
     codecs = list(terms.codecs.values())
-    if stream.publisher(codecs, publisher.request_keyframe, layers, asks=reply.asks):
+    if (into or stream).publisher(codecs, publisher.request_keyframe, layers, asks=reply.asks):
         on_changed()
     try:
         async with dialed.running():
             yield dialed
     finally:
-        publisher.retired = True
-        stream.unpublish(publisher.request_keyframe)
+        publisher.leave()
 
 
 @contextlib.asynccontextmanager
 async def publishing(
-    stream: Publication, post: Post, *, near: str, clock: Clock, low: bool = False, tally: Tally | None = None
+    stream: Publication,
+    post: Post,
+    *,
+    near: str,
+    clock: Clock,
+    low: bool = False,
+    tally: Tally | None = None,
+    whole: Publication | None = None,
 ) -> AsyncIterator[Dialed]:
     """Publish a stream of ours at the other relay, every layer by a section of its own.
 
-    Those after the first flow at once (``low``), or when the other relay says that it has a use for them.
+    Those after the first flow at once (``low``), or when the other relay says that it has a use for them. Where the
+    stream is original pictures, ``whole`` is that with the further layers.
     Raises DialFailed, and what ``post`` raises.
     """
     clock = steady(clock)
-    parts = parts_of(stream)
+    parts = parts_of(stream, whole)
     if not parts:
         raise DialFailed("there is nothing to publish yet")
     local, _, said = await _agree(to_publish(parts), post, stream.id)
@@ -350,12 +366,22 @@ async def _agree(asked: Sequence[Asked], post: Post, name: str) -> tuple[Credent
         raise DialFailed(f"the answer cannot be used: {error}"[:200]) from None
 
 
+def _listener(stream: Publication, track: Track, viewers: Viewers) -> Listener:
+    """What is called with the packets of a track, and not with those of another sound under its own numbers."""
+
+    def heard(packets: Sequence[Packet]) -> None:
+        if stream.tracks.get("audio") is track:
+            viewers.packets(packets)
+
+    return viewers.packets if track.kind == "video" else heard
+
+
 def _sent(section: Section, part: Part) -> Wanted | None:
     """How a track of ours leaves by an accepted section; ``None`` when its codec was not taken."""
     if (format := section.choose(part.track.codec)) is None:
         return None
     wanted = outgoing(section, format, KIND_OF[part.track.codec], part.track)[0]
-    return replace(wanted, layer=part.layer, ssrcs=part.ssrcs)
+    return replace(wanted, layer=part.layer, ssrcs=part.ssrcs, of=part.of)
 
 
 def _targets(said: Said, near: str, family: int) -> list[bytes]:

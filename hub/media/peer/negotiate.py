@@ -65,6 +65,13 @@ def decodes(offer: Offer) -> frozenset[str]:
     return frozenset(codec for codec in VIDEO for section in sections[:1] if section.choose(codec) is not None)
 
 
+def takes(offer: Offer) -> frozenset[Kind]:
+    """The kinds of media that a viewer has sections for."""
+    kinds: tuple[Kind, ...] = ("video", "audio")
+    mine = [s.kind for s in offer.sections if s.usable and s.direction in ("recvonly", "sendrecv")]
+    return frozenset(kind for kind in kinds if kind in mine)
+
+
 def chooses(offer: Offer) -> bool:
     """Whether what a viewer gets depends on what the source brings: he decodes more than is usual, or would hear."""
     sound = any(s.usable and s.kind == "audio" and s.direction in ("recvonly", "sendrecv") for s in offer.sections)
@@ -82,6 +89,7 @@ class Wanted:
     layout: Layout
     layer: int | None = None  # this one and no other, for a relay that gets each by a section of its own
     ssrcs: tuple[int, int] | None = None  # its own and its retransmissions', where not those of the track
+    of: Publication | None = None  # where it is of another rendition than the session's
 
 
 def for_viewer(offer: Offer, stream: Publication, *, each_layer: bool = False) -> dict[int, tuple[Wanted, AnswerTrack]]:
@@ -105,20 +113,35 @@ def for_viewer(offer: Offer, stream: Publication, *, each_layer: bool = False) -
         else:
             chosen[sections[0].index] = outgoing(sections[0], found, kind, track)
             if each_layer and len(stream.layers(kind)) > 1:
-                chosen |= _by_layer(sections, kind, stream.layers(kind))
+                chosen |= _by_layer(sections, stream.layers(kind), track)
     if not chosen or any(codec in VIDEO for codec in lacking):
         raise Invalid("sdp.no_codec", f"the offer has no section for {', '.join(lacking) or 'what is sent'}")
     return chosen
 
 
+def with_layers(
+    offer: Offer, chosen: Mapping[int, tuple[Wanted, AnswerTrack]], whole: Publication
+) -> dict[int, tuple[Wanted, AnswerTrack]]:
+    """Beside original pictures that were chosen for a relay: the stream's further layers, whose codec is another."""
+    tracks, found = whole.layers("video"), dict(chosen)
+    sections = [s for s in offer.sections if s.usable and s.kind == "video" and s.direction in ("recvonly", "sendrecv")]
+    if len(tracks) < 2 or not sections or sections[0].index not in found:
+        return found
+    wanted, answer = found[sections[0].index]
+    found[sections[0].index] = replace(wanted, layer=0), answer
+    for index, (wanted, answer) in _by_layer(sections[1:], tracks[1:], tracks[0]).items():
+        found[index] = replace(wanted, of=whole), answer
+    return found
+
+
 def _by_layer(
-    sections: Sequence[Section], kind: Kind, tracks: Sequence[Track]
+    sections: Sequence[Section], tracks: Sequence[Track], base: Track
 ) -> dict[int, tuple[Wanted, AnswerTrack]]:
     chosen: dict[int, tuple[Wanted, AnswerTrack]] = {}
     for section, track in zip(sections, tracks, strict=False):
         if (found := section.choose(track.codec)) is None:
             continue
-        wanted, answer = outgoing(section, found, kind, tracks[0])
+        wanted, answer = outgoing(section, found, base.kind, base)
         one, two = ssrcs = two_ssrcs()
         repair = None if answer.rtx_ssrc is None else two
         wanted = replace(wanted, layer=track.layer, ssrcs=ssrcs)
@@ -183,7 +206,7 @@ def for_publisher(offer: Offer, *, each_layer: bool = False) -> tuple[Terms, dic
         further = section.kind in taken and each_layer and bool(section.repairs)
         if not section.usable or section.direction not in ("sendonly", "sendrecv"):
             continue
-        if (section.kind in taken and not further) or (found := _first(section)) is None:
+        if (section.kind in taken and not further) or (found := _first(section, relay=each_layer)) is None:
             continue
         codec, fmt = found
         taken.add(section.kind)
@@ -220,10 +243,11 @@ def _incoming(section: Section, fmt: Format) -> AnswerTrack:
     return AnswerTrack(fmt, None, rtx, None, used, feedback, rids)
 
 
-def _first(section: Section) -> tuple[Codec, Format] | None:
+def _first(section: Section, *, relay: bool) -> tuple[Codec, Format] | None:
     """The codec of ours that the client prefers, in its best payload type."""
+    known = _PUBLISHED.get(section.kind, ())
     for offered in section.formats:
-        for codec in _PUBLISHED.get(section.kind, ()):
+        for codec in (*known, "h265") if relay and section.kind == "video" else known:
             if offered.encoding == codec and (found := section.choose(codec)) is not None:
                 return codec, found
     return None

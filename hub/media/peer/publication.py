@@ -12,7 +12,35 @@ Asking: TypeAlias = Callable[[int], None]
 """Asks a publisher for a key frame of a layer."""
 
 
-class Publication(Protocol):
+class Intake(Protocol):
+    """Where a publisher's packets go: a stream, or what makes units of them first."""
+
+    @property
+    def low_wanted(self) -> bool:
+        """Whether a smaller picture would do for somebody."""
+
+    def publisher(
+        self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1, *, asks: bool = True
+    ) -> bool:
+        """A publisher takes over, with so many layers of video; ``asks``: it can be asked for key frames.
+
+        True when a track's codec changed or layers were added, so that viewers must come again.
+        """
+
+    def unpublish(self, request_keyframe: Asking) -> None:
+        """That publisher left."""
+
+    def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
+        """Packets of the publisher, in the order they came."""
+
+    def sync(self, kind: Kind, layer: int, ssrc: int, timestamp: int, ms: float) -> None:
+        """A sender report of the publisher: its ``timestamp`` was sampled at ``ms`` by our clock."""
+
+    def rest(self, layer: int) -> None:
+        """The publisher says that it sends this layer of video no more, until packets come again."""
+
+
+class Publication(Intake, Protocol):
     """One stream, seen from the peers."""
 
     @property
@@ -57,32 +85,11 @@ class Publication(Protocol):
     def prefer(self, viewer: str, *, low: bool) -> None:
         """A smaller picture would do for a viewer, or no more."""
 
-    @property
-    def low_wanted(self) -> bool:
-        """Whether a smaller picture would do for somebody."""
-
     def on_end(self, ending: Callable[[], None]) -> None:
         """Call it once when the stream ends."""
 
     def forget_end(self, ending: Callable[[], None]) -> None:
         """Do not call it."""
-
-    def publisher(
-        self, codecs: Sequence[Codec], request_keyframe: Asking, layers: int = 1, *, asks: bool = True
-    ) -> bool:
-        """A publisher takes over, with so many layers of video; ``asks``: it can be asked for key frames.
-
-        True when a track's codec changed or layers were added, so that viewers must come again.
-        """
-
-    def unpublish(self, request_keyframe: Asking) -> None:
-        """That publisher left."""
-
-    def publish_rtp(self, kind: Kind, packets: Sequence[RtpPacket], at_ms: int, layer: int = 0) -> None:
-        """Packets of the publisher, in the order they came."""
-
-    def rest(self, layer: int) -> None:
-        """The publisher says that it sends this layer of video no more, until packets come again."""
 
     def request_keyframe(self, layer: int = 0) -> None:
         """Ask the publisher, when there is one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hub.media.peer.counters import Counters
-from hub.media.peer.publication import Publication
+from hub.media.peer.publication import Intake
 from hub.media.rtp import extension, rtcp
 from hub.media.rtp.packet import RtpPacket, repaired
 from hub.media.rtp.reception import Reception
@@ -52,7 +52,7 @@ class Publisher:
 
     def __init__(
         self,
-        stream: Publication,
+        stream: Intake,
         terms: Terms,
         ssrc: int,
         counters: Counters,
@@ -153,6 +153,11 @@ class Publisher:
             if not self.retired:
                 self._stream.publish_rtp(kind, packets, now_ms, layer)
 
+    def leave(self) -> None:
+        """The session is over."""
+        self.retired = True
+        self._stream.unpublish(self.request_keyframe)
+
     def totals(self) -> tuple[int, int]:
         """Packets that came, and that never did."""
         sources = self._sources.values()
@@ -176,9 +181,7 @@ class Publisher:
         theirs = rtcp.ms_of(report.ntp)
         if self._skew is None or abs(now_ms - theirs - self._skew) > 5_000:
             self._skew = now_ms - theirs  # one for all tracks, so that they stay in step
-        tracks = self._stream.layers(place[0])
-        if place[1] < len(tracks):
-            tracks[place[1]].sync(report.sender, report.timestamp, theirs + self._skew)
+        self._stream.sync(*place, report.sender, report.timestamp, theirs + self._skew)
 
     def request_keyframe(self, layer: int = 0) -> None:
         """A viewer needs a key frame of a layer; merged, and sent at most twice a second by ``due``."""

@@ -26,6 +26,7 @@ from hub.media.rtp.bandwidth import Bandwidth
 from hub.media.rtp.layers import Lane, Tile, allot, load, wish
 from hub.media.rtp.probe import Prober
 from hub.media.rtp.sendlog import Burst, SendLog
+from hub.media.rtp.unit import Kind
 from signaling.ice import IceLite
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Session:
         self.mid = ""  # of the first section
         self.zone = ""  # the network that the client sits in, as far as it is known
         self.width: int | None = None  # of a viewer's tile
+        self.takes: frozenset[Kind] = frozenset()  # a relay: what it has sections for
         self.wants_low = False  # a relay: the layers after the first, too
         self.bandwidth = Bandwidth()  # of a viewer's path
         self._log = SendLog()
@@ -160,11 +162,18 @@ class Session:
 
     @property
     def stale(self) -> bool:
-        """Whether a track that a viewer was promised has become another one. Sound that ceased is only silence."""
-        if self.stream is None or self.publisher is not None:
+        """Whether a track that a viewer was promised has become another one. Sound that ceased is only silence.
+
+        For a relay, whose session serves many and long, also whether there is one that it would take and does not have.
+        """
+        whole = self.stream
+        if whole is None or self.publisher is not None:
             return False
-        now = self.stream.tracks
-        return any(now.get(wanted.kind, wanted.track) is not wanted.track for wanted in self.wanted)
+        if self.takes & whole.tracks.keys() - {wanted.kind for wanted in self.wanted}:
+            return True
+        return any(
+            (wanted.of or whole).tracks.get(wanted.kind, wanted.track) is not wanted.track for wanted in self.wanted
+        )
 
     @property
     def publishes(self) -> bool:

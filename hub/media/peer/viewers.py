@@ -42,7 +42,8 @@ class _Floor:
 class Viewers:
     """All senders of one track and its layers.
 
-    ``later(seconds, call)`` schedules a turn; ``ask(layer)`` wants a key frame of a publisher.
+    ``later(seconds, call)`` schedules a turn; ``ask(layer)`` wants a key frame of a publisher; ``now`` are the tracks
+    as they are at any time: a camera that gets a sub stream has one more.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class Viewers:
         *,
         later: Callable[[float, Callable[[], None]], object],
         ask: Callable[[int], None],
+        now: Callable[[], Sequence[Track]] | None = None,
     ) -> None:
+        self._now = now
         self.track = tracks[0]
         self._floors = [_Floor(track) for track in tracks]
         self._fanout = fanout
@@ -75,6 +78,7 @@ class Viewers:
     @property
     def choice(self) -> bool:
         """Whether there is anything to choose: layers, or temporal layers."""
+        self._grow()
         return len(self._floors) > 1 or any(self.track.counters.temporal[1:])
 
     def layers(self, now_ms: int) -> list[Layer]:
@@ -92,6 +96,10 @@ class Viewers:
             )
             for i, floor in enumerate(self._floors)
         ]  # fmt: skip
+
+    def _grow(self) -> None:
+        if self._now is not None and len(tracks := self._now()) > len(self._floors):
+            self._floors += [_Floor(track) for track in tracks[len(self._floors) :]]
 
     # coming, going, choosing -------------------------------------------------------------------------
 
@@ -180,6 +188,8 @@ class Viewers:
         self._pacer.give(packets)
 
     def _release(self, packets: Sequence[Packet]) -> None:
+        if packets[0].layer >= len(self._floors):
+            self._grow()
         floor = self._floors[packets[0].layer]
         numbers = [packet.n for packet in packets]
         first, last = numbers[0], max(numbers)

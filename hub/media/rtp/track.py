@@ -150,7 +150,7 @@ class Track:
         ):
             self.counters.discarded += 1
             return []
-        self._waiting = False
+        self._waiting = self.resting = False
         if key:
             self.size = self._size_in(payloads[0]) or self.size
         timestamp = self._advance(unit.pts, unit.at_ms, unit.captured_ms)

@@ -26,6 +26,7 @@ MEANING: Final = {
     "gb28181.ps_no_keyframe": "a program stream arrives, and no key frame in it",
     "gb28181.svac": "the picture is coded in SVAC, which nothing here decodes",
     "gb28181.busy": "the device has no more pictures to give",
+    "gb28181.no_sub_stream": "nothing tells how the device is asked for a sub stream",
     "gb28181.offline": "the device is not registered",
     "gb28181.dial_failed": "the device does not take the connection that it offered",
     "gb28181.mode_refused": "the device refuses this way of sending",

@@ -15,6 +15,7 @@ from hub.media.peer.counters import Tally
 from hub.media.peer.dial import Dialed, DialFailed, Post, watching
 from hub.media.rtp.unit import AccessUnit
 from hub.media.sources.errors import SourceError
+from hub.media.sources.relayed import Relayed
 from hub.media.sources.units import Figures
 from hub.media.stream import Stream
 
@@ -29,21 +30,29 @@ def near_of(base: str) -> str:
 
 
 class Passing:
-    """A leg that stands: an ``OpenSource`` without units."""
+    """A leg that stands: an ``OpenSource``, without units where packets pass as they came."""
 
-    def __init__(self, stream: Stream, ended: asyncio.Event, figures: Callable[[], Figures] = Figures) -> None:
+    def __init__(
+        self, stream: Stream, relayed: Relayed, ended: asyncio.Event, figures: Callable[[], Figures] = Figures
+    ) -> None:
         self._stream = stream
+        self._relayed = relayed
         self._ended = ended
         self._figures = figures
         self._seen = stream.counters.units
 
     @property
     def figures(self) -> Figures:
-        return self._figures()
+        return self._figures() + self._relayed.figures
 
     async def read(self) -> list[AccessUnit]:
-        """Nothing, as soon as packets have come since the last call. Raises SourceError."""
+        """Units; nothing, as soon as packets that pass have come since the last call. Raises SourceError."""
         while not self._ended.is_set():
+            if self._relayed.converts:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        return await self._relayed.units.read()
+                continue
             if self._stream.counters.units > self._seen:
                 self._seen = self._stream.counters.units
                 return []
@@ -70,11 +79,12 @@ async def watch_leg(
     tally: Tally | None = None,
 ) -> AsyncIterator[Passing]:
     """Watch the stream at the relay whose internal URL this is. Raises SourceError."""
+    relayed = Relayed(stream)
     try:
         async with watching(
-            stream, post, near=near_of(base), clock=clock, on_changed=on_changed, tally=tally
+            stream, post, near=near_of(base), clock=clock, on_changed=on_changed, tally=tally, into=relayed
         ) as dialed:
-            yield Passing(stream, dialed.session.finished, lambda: _figures_of(dialed))
+            yield Passing(stream, relayed, dialed.session.finished, lambda: _figures_of(dialed))
     except SourceError:
         raise
     except NotFound:
@@ -86,7 +96,8 @@ async def watch_leg(
 class Landing:
     """Where a pushed leg arrives: the session that publishes it, as long as there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: Stream) -> None:
+        self.relayed = Relayed(stream)
         self.session = ""
         self.arrived = asyncio.Event()
         self.ended = asyncio.Event()
@@ -116,7 +127,7 @@ async def land_leg(stream: Stream, landing: Landing, end: Callable[[str], Awaita
         raise SourceError("source.timeout", "the other relay does not publish here") from None
     session = landing.session
     try:
-        yield Passing(stream, landing.ended)
+        yield Passing(stream, landing.relayed, landing.ended)
     finally:
         if session and landing.session == session:
             await end(session)

@@ -1,5 +1,7 @@
 """The client of a relay's internal HTTP: what comes out of which answer."""
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
@@ -74,3 +76,15 @@ async def test_requests_carry_the_token_and_the_owner() -> None:
         await client.end_owner(BASE + "/", "s-1")
     assert seen[0].headers["authorization"] == "Bearer tok"
     assert str(seen[0].url) == "http://relay/sessions?owner=s-1"
+
+
+async def test_a_refused_stream_is_not_read_for_ever() -> None:
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b"x" * 1_000
+
+    async with relays(httpx.Response(503, stream=Endless())) as client:
+        with pytest.raises(Unavailable) as refused:
+            await client.transport_stream(BASE, "cam-1", owner="s-1")
+    assert refused.value.id == "relay.error"

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.gb28181 import invite
+from signaling.gb28181.edition import Edition
 from signaling.gb28181.errors import GbError
 from signaling.gb28181.invite import PCMA, PS, Media, Payload
+from signaling.gb28181.substream import FORMS, SubForm, SubPolicy, attribute, form_of
 
 OFFER = Media(owner="34020000002000000001", host="10.0.0.1", port=30_000, payloads=invite.OFFERED, ssrc=200_000_001)
 
@@ -59,6 +61,35 @@ def test_descriptions_full_of_carelessness_are_read() -> None:
                                              ("a=streamprofile:1", 1), ("a=streamMode:x", None)])  # fmt: skip
 def test_the_sub_stream_has_many_names(line: str, number: int | None) -> None:
     assert invite.parse(f"v=0\r\nc=IN IP4 1.1.1.1\r\nm=video 1 RTP/AVP 96\r\n{line}\r\n".encode()).stream == number
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_sub_stream_is_asked_for_in_the_words_of_the_device(form: SubForm, number: int) -> None:
+    body = invite.write(Media(owner="1", host="h", port=9, stream=number, form=form))
+    assert attribute(form, number).encode() + b"\r\n" in body
+    found = invite.parse(body)
+    assert (found.stream, found.form) == (number, form)
+
+
+@pytest.mark.parametrize(
+    ("policy", "edition", "maker", "form"),
+    [
+        ("auto", "2022", "", "streamnumber"),
+        ("auto", "2022", "Hikvision", "streamnumber"),
+        ("auto", "2016", "Hikvision", None),
+        ("auto", None, "", None),
+        ("auto", "2016", "DAHUA Technology", "streamprofile"),
+        ("auto", None, "TP-LINK", "streamMode"),
+        ("off", "2022", "Dahua", None),
+        ("stream", "2011", "Dahua", "stream"),
+        ("streamMode", None, "", "streamMode"),
+    ],
+)
+def test_which_words_those_are_follows_from_policy_maker_and_edition(
+    policy: SubPolicy, edition: Edition | None, maker: str, form: SubForm | None
+) -> None:
+    assert form_of(policy, edition=edition, maker=maker) == form
 
 
 @pytest.mark.parametrize(

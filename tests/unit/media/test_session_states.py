@@ -3,7 +3,7 @@
 import pytest
 
 from hub.domain.errors import IllegalTransition
-from hub.media.peer.server import steady
+from hub.media.peer.lives import steady
 from hub.media.peer.session import NEXT, Event, State, step
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hub.media.peer.dial import DialFailed, parts_of, terms_of, to_publish, to_watch
-from hub.media.peer.negotiate import for_publisher, for_viewer, offer_of
+from hub.media.peer.negotiate import decodes, for_publisher, for_viewer, offer_of
 from hub.media.rtp.unit import AccessUnit
 from hub.media.stream import Stream
 from signaling.sdp import SdpError
@@ -42,8 +42,10 @@ def test_what_is_watched_comes_with_retransmissions_and_transport_numbers() -> N
     assert terms.level
 
 
-def test_a_leg_asks_for_what_every_browser_decodes() -> None:
-    assert "H265" not in offer(to_watch())
+def test_a_leg_takes_h265_as_it_comes_in_the_first_layer_only() -> None:
+    read = offer_of(offer(to_watch()))
+    assert decodes(read) == {"h264", "h265", "vp8"}
+    assert [s.choose("h265") is not None for s in read.sections] == [True, False, False, False, False]
 
 
 def test_what_is_published_is_taken_codec_by_codec() -> None:

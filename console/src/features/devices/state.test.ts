@@ -20,6 +20,8 @@ describe('catalogOf', () => {
   const base = { catalog_done: false, catalog_received: 0, catalog_expected: null, catalog_missing: 0, catalog_at: null }
   it.each([
     [base, 'never', null],
+    [{ ...base, catalog_done: true }, 'never', null],
+    [{ ...base, catalog_done: true, catalog_at: 1 }, 'done', 1],
     [{ ...base, catalog_at: 1 }, 'running', null],
     [{ ...base, catalog_received: 4, catalog_expected: 16 }, 'running', 0.25],
     [{ ...base, catalog_received: 40, catalog_expected: 16 }, 'running', 1],

@@ -32,7 +32,7 @@ export function catalogOf(device: Pick<Device, 'catalog_done' | 'catalog_receive
 } {
   const expected = device.catalog_expected
   const ratio = expected ? Math.min(1, device.catalog_received / expected) : null
-  if (device.catalog_done) return { phase: device.catalog_missing > 0 ? 'missing' : 'done', ratio: 1 }
   if (device.catalog_at === null && device.catalog_received === 0) return { phase: 'never', ratio: null }
+  if (device.catalog_done) return { phase: device.catalog_missing > 0 ? 'missing' : 'done', ratio: 1 }
   return { phase: 'running', ratio }
 }

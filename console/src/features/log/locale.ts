@@ -46,6 +46,7 @@ export const zh = {
       },
       camera: {
         added: '新增摄像机',
+        changed: '修改摄像机',
         removed: '删除摄像机',
         viewed: '查看摄像机',
         controlled: '操控摄像机',
@@ -96,6 +97,7 @@ export const zh = {
       },
       camera: {
         added: '{by}新增摄像机“{name}”（{scheme}）',
+        changed: '{by}修改摄像机 {ref}：{fields}',
         removed: '{by}删除摄像机“{name}”',
         viewed: '{by}打开摄像机 {ref} 的实时画面',
         controlled: '{by}操控摄像机 {ref}（{what}）',
@@ -189,6 +191,9 @@ export const zh = {
       password: '密码',
       enabled: '启用',
       media: '媒体方式',
+      sub_stream: '子码流',
+      url: '取流地址',
+      sub_url: '子码流地址',
       charset: '字符集',
       send_date: '校时',
       subscriptions: '订阅',
@@ -249,6 +254,7 @@ export const en: typeof zh = {
       },
       camera: {
         added: 'Camera added',
+        changed: 'Camera changed',
         removed: 'Camera removed',
         viewed: 'Camera viewed',
         controlled: 'Camera in hand',
@@ -299,6 +305,7 @@ export const en: typeof zh = {
       },
       camera: {
         added: '{by} added camera “{name}” ({scheme})',
+        changed: '{by} changed camera {ref}: {fields}',
         removed: '{by} removed camera “{name}”',
         viewed: '{by} opened the live picture of camera {ref}',
         controlled: '{by} took camera {ref} in hand ({what})',
@@ -391,6 +398,9 @@ export const en: typeof zh = {
       unit: 'unit',
       password: 'password',
       enabled: 'in use',
+      sub_stream: 'sub stream',
+      url: 'stream address',
+      sub_url: 'sub stream address',
       media: 'media',
       charset: 'character set',
       send_date: 'clock',

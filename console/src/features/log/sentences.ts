@@ -26,6 +26,7 @@ export const KINDS = [
   'account.signed_out',
   'account.added',
   'camera.added',
+  'camera.changed',
   'camera.removed',
   'camera.viewed',
   'camera.controlled',
@@ -73,13 +74,14 @@ export const KINDS = [
 
 const KNOWN: ReadonlySet<string> = new Set(KINDS)
 
-// What a hand on a camera does (hub/api/schemas_gb.py), and what of a device can be changed (hub/services/devices.py).
+// What a hand on a camera does (hub/api/schemas_gb.py), and what of a device can be changed (hub/services/devices.py, cameras.py).
 const DID = [
   'move', 'lens', 'preset', 'cruise', 'scan', 'switch', 'home', 'precise', 'keyframe',
   'guard', 'unguard', 'reset_alarm', 'record', 'stop_record', 'reboot', 'info', 'status',
 ] as const
 const FIELDS = [
-  'name', 'unit', 'password', 'enabled', 'media', 'charset', 'send_date', 'subscriptions', 'heartbeat_s', 'heartbeat_misses', 'accept_unknown',
+  'name', 'unit', 'password', 'enabled', 'media', 'sub_stream', 'charset', 'send_date', 'subscriptions', 'heartbeat_s', 'heartbeat_misses', 'accept_unknown',
+  'url', 'sub_url',
 ] as const
 
 /** The short name of a kind, or the kind itself when a newer hub sends one that is not known here. */

@@ -32,7 +32,12 @@ export const zh = {
     add: '添加摄像机',
     name: '名称',
     url: '取流地址',
+    edit: '修改摄像机',
+    edit_of: '修改 {name}',
+    kept: '不变',
     sub_url: '子码流地址（可选）',
+    sub_url_drop: '不再使用子码流',
+    changed: '已修改摄像机「{name}」',
     sub_url_hint: '画面小或网络窄时改用子码流，没有人需要时不打开',
     url_hint: 'rtsp、rtsps、http、https 或 rtmp；其中的用户名和密码只写不读',
     gb: 'GB/T 28181',
@@ -59,6 +64,7 @@ export const zh = {
     shown: '显示 {shown} / {n}',
   },
   error: {
+    camera_of_device: '国标摄像机随其设备，请在设备里修改',
     camera_url_refused: '此地址不被允许：仅接受 rtsp、rtsps、http、https、rtmp，且不能指向本机链路或元数据地址',
   },
 }
@@ -97,7 +103,12 @@ export const en: typeof zh = {
     add: 'Add a camera',
     name: 'Name',
     url: 'Stream address',
+    edit: 'Change a camera',
+    edit_of: 'Change {name}',
+    kept: 'Unchanged',
     sub_url: 'Sub stream address (optional)',
+    sub_url_drop: 'Use no sub stream any more',
+    changed: 'Camera “{name}” changed',
     sub_url_hint: 'Used for small tiles and narrow paths; opened only while somebody has a use for it',
     url_hint: 'rtsp, rtsps, http, https or rtmp; user name and password in it are written, never shown',
     gb: 'GB/T 28181',
@@ -124,6 +135,7 @@ export const en: typeof zh = {
     shown: '{shown} of {n} shown',
   },
   error: {
+    camera_of_device: 'A GB/T 28181 camera is as its device says; change the device',
     camera_url_refused: 'This address is not allowed: only rtsp, rtsps, http, https and rtmp, and no link-local or metadata address',
   },
 }

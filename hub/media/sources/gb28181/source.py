@@ -194,6 +194,7 @@ class GbSource:
             channel=address.channel,
             purpose=_purpose(address),
             stream=address.stream,
+            sub=address.sub,
             mode=mode,
             host=self._host,
             port=port,
