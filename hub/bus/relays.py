@@ -1,7 +1,8 @@
 """The api's client for a relay's internal HTTP (``relay_wire``). Errors come out with the relay's own stable ids."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
 import httpx
@@ -42,6 +43,7 @@ class Relays(InternalClient):
 
     def __init__(self, token: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(token, "relay", transport=transport)
+        self._open: dict[str, set[TransportStream]] = {}  # by relay
         # apart, so that streams without end leave room for calls
         self._streaming = http_client(token, timeout_s=20.0, most=MAX_STREAMING, transport=transport)
 
@@ -111,7 +113,9 @@ class Relays(InternalClient):
         try:
             response = await self._streaming.send(request, stream=True)
             if response.is_success:
-                return TransportStream(response)
+                opened = self._open.setdefault(base, set())
+                opened.add(made := TransportStream(response, opened.discard))
+                return made
             try:
                 answer = await refusal(response)
             finally:
@@ -119,6 +123,11 @@ class Relays(InternalClient):
         except httpx.HTTPError as error:
             raise self.silent(error) from None
         raise self.error(response.status_code, answer)
+
+    def lost(self, base: str) -> None:
+        """A relay is dead, though its connections may not break: what is read from it ends."""
+        for opened in self._open.pop(base, ()):
+            opened.lost.set()
 
     async def snapshot(self, base: str, stream: str, *, owner: str) -> bytes:
         """The stream's newest key frame as JPEG; waits for one."""
@@ -168,9 +177,11 @@ class Relays(InternalClient):
 
 
 class TransportStream:
-    """An open MPEG-TS of a relay."""
+    """An open MPEG-TS of a relay. ``lost`` is set when the relay is known to be dead: nothing else may ever come."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, on_close: Callable[["TransportStream"], None]) -> None:
+        self.lost = asyncio.Event()
+        self._on_close = on_close
         self.session = response.headers.get(SESSION_HEADER, "")
         self._response = response
 
@@ -182,4 +193,5 @@ class TransportStream:
 
     async def close(self) -> None:
         """Leave; the relay notices."""
+        self._on_close(self)
         await self._response.aclose()

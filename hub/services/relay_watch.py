@@ -59,6 +59,7 @@ class RelayWatch:
         LOST.inc()
         log.warning("relay.lost", relay=node.id)
         self._placements.suspect(node)
+        self._relays.lost(node.url)
         try:
             await self._media.move_off(node.id, "lost")
             await self._placements.lost(node)

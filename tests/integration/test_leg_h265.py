@@ -26,7 +26,7 @@ from hub.media.stream import Stream
 from tests.integration.camera_kit import PATIENCE
 from tests.integration.legs_kit import Site, flows, site
 from tests.integration.live_rig import until
-from tests.integration.subscriber_kit import subscribing
+from tests.integration.subscriber_kit import rolling, subscribing
 from tests.integration.test_codecs import OriginalViewer, h265_film
 from tests.integration.test_leg_layers import MAIN, SUB, viewer_of
 from tests.integration.test_substream import Camera, Film, feeding
@@ -249,3 +249,23 @@ async def test_a_camera_that_changes_to_h264_is_seen_on_over_the_leg(tmp_path: P
             await rig.put(0)  # the other camera under the same name
             await rig.until(1, lambda state: state.codec == "h264" and not state.transcoded)
             await flows(viewer)
+
+
+async def test_sound_that_shows_only_later_is_heard_over_the_next_leg() -> None:
+    """As of a device that says nothing of it beforehand; the relay that dialled comes again by itself."""
+    copy = Stream("cam-1", clock=system_clock)
+    async with serving() as a, asyncio.timeout(PATIENCE):
+        source = Stream("cam-1", clock=system_clock, expects=("h264",), on_described=lambda: a.look_again("cam-1"))
+
+        async def post(offer: str) -> Reply:
+            return Reply((await a.whep(source, offer, owner="leg-b", each_layer=True)).sdp, asks=False)
+
+        async with rolling(source):
+            for kinds in (["video"], ["video", "audio"]):
+                async with watching(copy, post, near="127.0.0.1", clock=system_clock) as dialed:
+                    assert list(copy.tracks) == kinds
+                    if "audio" in kinds:
+                        break
+                    source.publish(AccessUnit("audio", "pcma", b"\x55" * 160, 0, True, system_clock()))
+                    await dialed.session.finished.wait()
+            assert source.tracks["audio"].codec == copy.tracks["audio"].codec == "pcma"

@@ -45,7 +45,9 @@ async def read_playback(playback: StreamId, who: Who, playbacks: PlaybacksDep, m
         await media.forget(opened.session)
 
     name = f'attachment; filename="{playback}.ts"'
-    return Streamed(opened.chunks(), media_type="video/mp2t", headers={"Content-Disposition": name}, on_done=done)
+    return Streamed(
+        opened.chunks(), media_type="video/mp2t", headers={"Content-Disposition": name}, until=opened.lost, on_done=done
+    )
 
 
 @router.delete("/playbacks/{playback}", status_code=204, dependencies=[hand])

@@ -26,4 +26,4 @@ async def read_camera(camera: CameraId, who: Who, media: MediaDep) -> Response:
         await opened.close()
         await media.forget(opened.session)
 
-    return Streamed(opened.chunks(), media_type="video/mp2t", on_done=done)
+    return Streamed(opened.chunks(), media_type="video/mp2t", until=opened.lost, on_done=done)
