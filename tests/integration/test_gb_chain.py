@@ -17,6 +17,8 @@ from hub.demo.gb_device.device import GbDevice
 from hub.demo.gb_device.fleet import running
 from hub.demo.gb_device.options import Quirk
 from hub.demo.gb_device.talk import TalkMode
+from signaling import wire
+from signaling.transport.ws import HubSocket
 from tests.integration.gb_chain import SDP, Chain, gb_chain, impatient, views
 from tests.integration.live_rig import until
 from tests.integration.test_codecs import heard
@@ -224,6 +226,38 @@ def pitch(alaw: bytes) -> float:
     decoder.sample_rate, decoder.layout = 8_000, "mono"
     samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in decoder.decode(av.Packet(alaw))])
     return float(np.argmax(np.abs(np.fft.rfft(samples))) * 8_000 / len(samples))
+
+
+async def test_who_watches_a_camera_is_told_who_speaks_to_it_and_when_it_is_over(chain: Chain) -> None:
+    device = await chain.device()
+    camera = await chain.camera(device)
+    path, name = f"/whip/cameras/{camera}/talk", "赵指挥"
+    pc = RTCPeerConnection()
+    pc.addTransceiver(Microphone(), direction="sendonly")
+
+    async def told(ws: HubSocket, talking: str | None) -> None:
+        async with asyncio.timeout(20):
+            while True:
+                message = await ws.receive()
+                if isinstance(message, wire.CameraStateChanged) and message.talking == talking:
+                    return
+
+    try:
+        async with await chain.hub.socket("town-commander") as early:
+            await early.send(wire.WatchCameras(cameras=(camera,)))
+            await told(early, None)
+            answer = await chain.hub.call("commander", "POST", path, 201, content=await offer_of(pc), headers=SDP)
+            await accept(pc, answer.text)
+            await told(early, name)
+            async with await chain.hub.socket("town-commander") as late:
+                await late.send(wire.WatchCameras(cameras=(camera,)))
+                await told(late, name)
+                session = answer.headers["location"].rpartition("/")[2]
+                await chain.hub.call("commander", "DELETE", f"/whip/sessions/{session}", 204)
+                await told(early, None)
+                await told(late, None)
+    finally:
+        await pc.close()
 
 
 @pytest.mark.parametrize("mode", ["udp", "tcp_active", "tcp_passive"])
