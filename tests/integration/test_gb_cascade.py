@@ -28,7 +28,7 @@ from tests.integration.test_whep import accept, offer_of
 
 ABOVE, ABOVE_DOMAIN = "34000000002000000001", "3400000000"
 PATIENCE = 20.0
-WITHDRAWN_S = 2.0
+SOON_S = 8.0  # two seconds, and what a busy machine adds: without a word from us it would go on for ever
 
 
 @dataclass
@@ -170,12 +170,12 @@ async def test_what_is_no_longer_shared_ends_above_at_once_whatever_it_was_used_
             async with asyncio.timeout(PATIENCE):
                 await device.until(lambda device: bool(device.talks) and len(device.streams) == 2)
             await cascade.share(cascade.rtsp)
-            async with asyncio.timeout(2 + WITHDRAWN_S):
+            async with asyncio.timeout(SOON_S):
                 await device.until(lambda device: not device.talks and not device.streams)
         await other.more(5)
         await lower.call("PATCH", f"/platforms/{ABOVE}", json={"enabled": False})
         calls = lower.gateway.cascade.calls
-        await until(lambda: not calls.by_upper(), seconds=2 + WITHDRAWN_S)
+        await until(lambda: not calls.by_upper(), seconds=SOON_S)
 
 
 async def test_the_upper_hub_plays_recordings_and_speaks(cascade: Cascade) -> None:
