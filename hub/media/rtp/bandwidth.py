@@ -37,6 +37,7 @@ STANDING_FOR_MS: Final = 300
 STANDING_CUTS: Final = 4  # after so many, and less sent, it is no queue: the path itself has become longer
 OBEYED: Final = 0.8  # of what arrived at the first of them
 BASE_US: Final = 15_000_000  # the shortest delay is that of one or two such spans
+FEW: Final = 10  # packets: what is lost of fewer tells nothing
 FULL_MS: Final = 1_000  # a path counts as full for so long after it was found so
 PROVED_MS: Final = 3_000  # what a probe has shown is believed for so long without anything that uses it
 
@@ -194,7 +195,7 @@ class Bandwidth:
 
     def full(self, now_ms: int) -> bool:
         """Whether the path was found full lately: a queue grew or stood, or more than a tenth was lost."""
-        return now_ms - self._cut_ms < FULL_MS or self._missing > self._told * 0.10
+        return now_ms - self._cut_ms < FULL_MS or (self._told >= FEW and self._missing > self._told * 0.10)
 
     def proved(self, rate: int, now_ms: int) -> None:
         """A probe has shown that the path carries ``rate`` bit/s."""
@@ -299,7 +300,7 @@ class Bandwidth:
             self._told -= packets
             self._missing -= lost
         packets, lost = self._told, self._missing
-        share = lost / packets if packets >= 10 else 0.0
+        share = lost / packets if packets >= FEW else 0.0
         if share > 0.10:
             fallen = min(self.by_loss, self.by_delay) * (1 - 0.5 * share * since_ms / 500)
             self.by_loss = max(fallen, self.arriving / 2)
