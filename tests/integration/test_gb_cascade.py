@@ -27,7 +27,7 @@ from tests.integration.test_gb_chain import Microphone, pitch
 from tests.integration.test_whep import accept, offer_of
 
 ABOVE, ABOVE_DOMAIN = "34000000002000000001", "3400000000"
-PATIENCE = 20.0
+PATIENCE = 60.0
 SOON_S = 8.0  # two seconds, and what a busy machine adds: without a word from us it would go on for ever
 
 

@@ -33,7 +33,7 @@ from tests.integration.gb_rig import CHANNEL, DEVICE, URL, Gateway, Manner, gb_r
 from tests.integration.test_relay_node import relay
 from tests.unit.gb_media.kit import SOUND, expected, film
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Socket(asyncio.DatagramProtocol):

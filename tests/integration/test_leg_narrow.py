@@ -12,7 +12,7 @@ from tests.integration.test_substream import Camera, feeding
 from tests.integration.test_whep import serving
 
 NARROW = 500_000
-PATIENCE = 45.0
+PATIENCE = 60.0
 
 
 @SIDES
