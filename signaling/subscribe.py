@@ -11,13 +11,14 @@ from signaling.sdp import Format, Limits, Media, SdpError, parse
 from signaling.whip import (
     EXTENSIONS,
     LEVEL,
-    MAX_FINGERPRINTS,
     SEND_TIME,
     TRANSPORT,
     Local,
     Section,
     candidate_lines,
     extensions_of,
+    fingerprints,
+    strong,
 )
 
 MAX_SECTIONS: Final = 128  # 64 tracks of picture and sound
@@ -145,10 +146,7 @@ def _transport(
     ufrag = next((u for u in fragments if u), None)
     if ufrag is None or not 4 <= len(ufrag) <= 256:
         raise SdpError("the answer has no ICE fragment, or a wrong one", media.line)
-    found = []
-    for value in prints[:MAX_FINGERPRINTS]:
-        algorithm, _, digest = value.partition(" ")
-        found.append((algorithm.lower(), digest.strip()))
-    if not any(algorithm in ("sha-256", "sha-384", "sha-512") for algorithm, _ in found):
+    found = fingerprints(prints)
+    if not strong(found):
         raise SdpError("the answer has no fingerprint of sha-256, sha-384 or sha-512", media.line)
     return ufrag, tuple(dict.fromkeys(found))

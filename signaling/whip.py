@@ -101,21 +101,35 @@ def _h264_rank(offered: Format) -> int:
     return _H264_PROFILES.index(profile) if profile in _H264_PROFILES else len(_H264_PROFILES)
 
 
-def _transport(description: Description, media: Media) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+def credentials(description: Description, media: Media, of: str) -> tuple[str, str]:
+    """ICE's user fragment and password, a section's own before the session's (RFC 8839 §5.4). Raises SdpError."""
     ufrag = media.value("ice-ufrag") or description.value("ice-ufrag")
     pwd = media.value("ice-pwd") or description.value("ice-pwd")
     if not ufrag or not pwd or len(ufrag) > 256 or len(pwd) > 256:
-        raise SdpError("offer has no ICE credentials", media.line)
-    prints = []
-    for value in (media.values("fingerprint") or description.values("fingerprint"))[:MAX_FINGERPRINTS]:
-        algorithm, _, digest = value.partition(" ")
-        prints.append((algorithm.lower(), digest.strip()))
-    if not any(algorithm in ("sha-256", "sha-384", "sha-512") for algorithm, _ in prints):
+        raise SdpError(f"{of} has no ICE credentials", media.line)
+    return ufrag, pwd
+
+
+def fingerprints(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Algorithm, in lower case, and digest of certificates (RFC 8122 §5); at most 8 of them."""
+    found = (value.partition(" ") for value in values[:MAX_FINGERPRINTS])
+    return tuple((algorithm.lower(), digest.strip()) for algorithm, _, digest in found)
+
+
+def strong(prints: Sequence[tuple[str, str]]) -> bool:
+    """Whether one of these fingerprints can be relied on."""
+    return any(algorithm in ("sha-256", "sha-384", "sha-512") for algorithm, _ in prints)
+
+
+def _transport(description: Description, media: Media) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    ufrag, pwd = credentials(description, media, "offer")
+    prints = fingerprints(media.values("fingerprint") or description.values("fingerprint"))
+    if not strong(prints):
         raise SdpError("offer has no fingerprint of sha-256, sha-384 or sha-512", media.line)
     setup = media.value("setup") or description.value("setup") or "actpass"
     if setup not in ("actpass", "active"):
         raise SdpError("offer must let the client open DTLS (setup actpass or active)", media.line)
-    return ufrag, pwd, tuple(prints)
+    return ufrag, pwd, prints
 
 
 def read_offer(text: str) -> Offer:

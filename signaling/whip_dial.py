@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from signaling.sdp import Format, Media, SdpError, parse
-from signaling.whip import EXTENSIONS, MAX_FINGERPRINTS, Section
+from signaling.whip import EXTENSIONS, Section, credentials, fingerprints
 
 MAX_CANDIDATES: Final = 16
 
@@ -74,14 +74,8 @@ def read_answer(text: str) -> Said:
     if not live:
         raise SdpError("answer refuses every section")
     first = live[0]
-    ufrag = first.value("ice-ufrag") or description.value("ice-ufrag")
-    pwd = first.value("ice-pwd") or description.value("ice-pwd")
-    if not ufrag or not pwd or len(ufrag) > 256 or len(pwd) > 256:
-        raise SdpError("answer has no ICE credentials", first.line)
-    prints = []
-    for value in (first.values("fingerprint") or description.values("fingerprint"))[:MAX_FINGERPRINTS]:
-        algorithm, _, digest = value.partition(" ")
-        prints.append((algorithm.lower(), digest.strip()))
+    ufrag, pwd = credentials(description, first, "answer")
+    prints = fingerprints(first.values("fingerprint") or description.values("fingerprint"))
     if not prints:
         raise SdpError("answer has no fingerprint", first.line)
     if (first.value("setup") or description.value("setup")) != "passive":
@@ -90,7 +84,7 @@ def read_answer(text: str) -> Said:
     if not candidates:
         raise SdpError("answer has no UDP candidate", first.line)
     sections = tuple(_answered(index, media) for index, media in enumerate(description.media))
-    return Said(ufrag, pwd, tuple(prints), candidates, sections)
+    return Said(ufrag, pwd, prints, candidates, sections)
 
 
 def _answered(index: int, media: Media) -> Section:

@@ -201,6 +201,7 @@ class CameraStateChanged(Wire):
     height: int | None = None
     viewers: int = 0
     transcoded: bool = False
+    talking: str | None = None  # name of the person who speaks to it now
 
 
 class Ring(Wire):

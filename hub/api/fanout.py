@@ -33,6 +33,7 @@ from hub.services.media import Media, owner_key
 from hub.services.presence import Presence
 from hub.services.states import StreamBook
 from hub.services.subscription_book import Subscriptions
+from hub.services.talking import who_talks
 from hub.services.units import tree
 from hub.store import conferences as conference_store
 from hub.store import signins, streams
@@ -63,6 +64,7 @@ class Fanout:
         self.subscriptions = Subscriptions()
         self._clients: set[Client] = set()
         self._watchers: dict[str, set[Client]] = {}
+        self._talking: dict[str, str] = {}  # who speaks to the cameras that are watched
         self._wake = asyncio.Event()
         self._people = asyncio.Event()
         self._units = UnitTree()
@@ -109,10 +111,12 @@ class Fanout:
         async with self._ctx.reading() as db:
             found = await streams.units_of(db, cameras)
             area = client.area(await tree(self._ctx, db))
+        talking = await who_talks(self._ctx, tuple(found))
         self._unwatch(client)
         client.watched = frozenset(camera for camera, unit in found.items() if may_see_unit(area, unit))
         for camera in client.watched:
             self._watchers.setdefault(camera, set()).add(client)
+            self._talks(camera, talking.get(camera))
             client.send(self._camera(camera))
 
     def _unwatch(self, client: Client) -> None:
@@ -121,7 +125,20 @@ class Fanout:
             watchers.discard(client)
             if not watchers:
                 self._watchers.pop(camera, None)
+                self._talking.pop(camera, None)
         client.watched = frozenset()
+
+    def _talks(self, camera: str, name: str | None) -> None:
+        if name is None:
+            self._talking.pop(camera, None)
+        else:
+            self._talking[camera] = name
+
+    async def _talk_changed(self, camera: str) -> None:
+        """Somebody began or ceased to speak to it."""
+        if camera in self._watchers:
+            self._talks(camera, (await who_talks(self._ctx, [camera])).get(camera))
+            self._stream_changed(camera)
 
     def _stream_changed(self, stream: str) -> None:
         if watchers := self._watchers.get(stream):
@@ -132,10 +149,10 @@ class Fanout:
     def _camera(self, camera: str) -> wire.CameraStateChanged:
         state = self._book.state_of(camera)
         if state is None:
-            return wire.CameraStateChanged(camera=camera, state="idle")
+            return wire.CameraStateChanged(camera=camera, state="idle", talking=self._talking.get(camera))
         told = {"state", "reason", "retry_at", "codec", "width", "height", "viewers", "transcoded"}
         known = state.model_dump(include=told)
-        return wire.CameraStateChanged(camera=camera, **known)
+        return wire.CameraStateChanged(camera=camera, talking=self._talking.get(camera), **known)
 
     # work -----------------------------------------------------------------------------------------
 
@@ -220,6 +237,8 @@ class Fanout:
             self._session_ended(str(message["session_ended"]))
         elif "presence" in message:
             self._presence.heard(message)
+        elif "talking" in message:
+            await self._talk_changed(str(message["talking"]))
         elif "ring_ended" in message:
             self._ring_ended(message)
         elif "ring" in message:

@@ -1,7 +1,7 @@
 """A gateway's client for a relay's answers that go on: sending a stream upwards."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import httpx
@@ -17,9 +17,14 @@ MAX_OPEN: Final = 512
 class Sending:
     """A stream on its way up."""
 
-    def __init__(self, answer: OpenAnswer[PsOutState]) -> None:
+    def __init__(self, answer: OpenAnswer[PsOutState], begin: Callable[[], Awaitable[bytes]]) -> None:
         self.first = answer.first
         self._answer = answer
+        self._begin = begin
+
+    async def begin(self) -> None:
+        """Have what was held back sent. Raises HubError."""
+        await self._begin()
 
     async def ended(self) -> str:
         """Until the relay ends it, or is gone: then the id of what is wrong, otherwise nothing."""
@@ -42,6 +47,6 @@ class RelayLines(LinesClient):
         """Have the relay send; leaving the block ends it."""
         answer = await self.open_lines(base, f"/streams/{stream}/ps", wish, PsOutState)
         try:
-            yield Sending(answer)
+            yield Sending(answer, lambda: self.call("POST", base, f"/ps/{answer.first.session}"))
         finally:
             await answer.close()

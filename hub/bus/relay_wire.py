@@ -206,6 +206,7 @@ class PsOutIn(Internal):
     payload_type: int = Field(default=96, ge=0, le=127)
     owner: str = Field(min_length=1, max_length=80)
     peer_host: str = Field(default="", max_length=64)  # where its signalling comes from: ``host`` is what it says
+    hold: bool = False  # send nothing before ``POST /ps/{session}``: anybody may have said where to
 
 
 class PsOutState(Internal):

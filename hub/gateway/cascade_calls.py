@@ -15,7 +15,7 @@ import structlog
 
 from hub.bus.call_wire import ControlIn, MediaMode
 from hub.bus.gateway_wire import CascadeEnd, CascadeInvite, CascadeMedia, SharedChannel
-from hub.bus.relay_lines import RelayLines
+from hub.bus.relay_lines import RelayLines, Sending
 from hub.bus.relay_wire import PsOutIn, PsOutState
 from hub.domain.clock import Clock
 from hub.domain.errors import HubError, Unavailable
@@ -171,6 +171,7 @@ class CascadeCalls:
             payload_type=offer.payloads[0].number if offer.payloads else 96,
             owner=f"gb-{upper.config.id}",
             peer_host=tx.flow.host,
+            hold=True,
         )
         try:
             async with contextlib.AsyncExitStack() as stack:
@@ -183,19 +184,31 @@ class CascadeCalls:
                 call = self._answer(upper, tx, offer, mode, sending.first)
                 self._running[call.id] = _Running(upper, shared, call, media.stream)
                 call.on_request = lambda request: self._inside(request, media.stream or "")
-                ended = asyncio.create_task(call.wait_ended(), name=f"upper/call/{call.id}")
-                over = asyncio.create_task(sending.ended(), name=f"upper/media/{call.id}")
                 try:
-                    await asyncio.wait({ended, over}, return_when=asyncio.FIRST_COMPLETED)
+                    await self._until_over(call, sending)
                 finally:
                     self._running.pop(call.id, None)
-                    for task in (ended, over):
-                        task.cancel()
                     call.hang_up()
         except HubError as error:
             log.info("upper.no_media", upper=upper.config.id, error=error.id)
             if not tx.answered:
                 tx.respond(BUSY.get(error.id, 480))
+
+    async def _until_over(self, call: Call, sending: Sending) -> None:
+        """Send once the answer is acknowledged, until either side ends it.
+
+        Anybody can write the platform's address on a datagram and his own into the description; who acknowledges our
+        answer has seen it. Raises HubError: the relay is gone.
+        """
+        if await call.wait_confirmed():
+            await sending.begin()
+        ended = asyncio.create_task(call.wait_ended(), name=f"upper/call/{call.id}")
+        over = asyncio.create_task(sending.ended(), name=f"upper/media/{call.id}")
+        try:
+            await asyncio.wait({ended, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (ended, over):
+                task.cancel()
 
     def _answer(
         self, upper: "Upper", tx: ServerTransaction, offer: invite.Media, mode: MediaMode, sending: PsOutState

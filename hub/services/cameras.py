@@ -120,6 +120,8 @@ async def change_camera(
         changed = {field: value for field, value in given.items() if getattr(row, field) != value}
         for field, value in changed.items():
             setattr(row, field, value)
+        if "name" in changed:
+            row.name_en = ""  # that of another name
         await db.flush()
         units = await tree(ctx, db)
         watched = await store.watched(db, [camera])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hub.domain.conference import ACTIVE, MemberState
+from hub.domain.conference import MemberState
 from hub.domain.errors import NotFound
 from hub.domain.ids import CameraId, ConferenceId, IncidentId, MemberId, RunId, UnitId, UserId
 from hub.domain.roles import Right
@@ -62,11 +62,6 @@ class RingView:
     incident: IncidentId | None
     run: RunId | None
     until: int
-
-
-def is_in(actor: Actor, members: Sequence[MemberRow]) -> bool:
-    """Whether this person is in: answered or joined."""
-    return any(member.user == actor.id and MemberState(member.state) in ACTIVE for member in members)
 
 
 def concerns(actor: Actor, members: Sequence[MemberRow]) -> bool:

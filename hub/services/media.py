@@ -32,6 +32,7 @@ from hub.services.ice_servers import ice_servers
 from hub.services.live import publish_live
 from hub.services.media_notes import MediaNotes, Noted
 from hub.services.placements import Placements
+from hub.services.talking import talk_ended
 from hub.store import conferences as conference_store
 from hub.store import people, signins
 from hub.store.outbox import record
@@ -415,6 +416,9 @@ class Media:
     async def _unnote(self, session: str, noted: Noted) -> None:
         """Forget it; a member who published by it is silent, unless the page has loaded again and publishes anew."""
         gone = await self._notes.remove(session, noted)
+        if noted.stream.startswith("talk-"):
+            for camera in noted.keys:
+                await talk_ended(self._ctx, camera, noted.stream)
         if gone and noted.publishes and await self._notes.published(noted.stream, session):
             with contextlib.suppress(NotFound, Conflict):  # the conference has ended
                 await conferences.mark_silent(self._ctx, noted.stream)

@@ -1,7 +1,5 @@
 """Speaking to a camera (语音广播): a microphone published to a relay, which sends it on to the device."""
 
-from typing import Final
-
 from hub.bus.relay_wire import TalkConfig
 from hub.domain.errors import HubError
 from hub.domain.events import CameraTalked
@@ -14,9 +12,8 @@ from hub.services.context import Context
 from hub.services.gateways import GatewayBook
 from hub.services.media import Answered, Media, owner_key
 from hub.services.placements import Placements
+from hub.services.talking import KEEP_S, Talking, talk_began
 from hub.store.outbox import record
-
-KEEP_S: Final = 3_600  # nobody speaks longer at a stretch
 
 
 class Talks:
@@ -53,6 +50,7 @@ class Talks:
             await self._media.end(who, answered.session)
             await self._placements.drop(talk)
             raise
+        await talk_began(self._ctx, camera, Talking(talk=talk, name=who.actor.name))
         async with self._ctx.sessions.begin() as db:
             record(db, CameraTalked(by=who.actor.id), unit=place.unit, ref=camera, at=now)
         return answered

@@ -114,12 +114,6 @@ async def camera_of(db: AsyncSession, device: GbId, channel: GbId) -> CameraRow 
     return (await db.scalars(query.limit(1))).first()
 
 
-async def media_policies(db: AsyncSession, ids: Collection[GbId]) -> dict[GbId, str]:
-    """How media comes from each of these devices."""
-    query = select(DeviceRow.id, DeviceRow.media).where(DeviceRow.id.in_(ids))
-    return {row[0]: row[1] for row in await db.execute(query)}
-
-
 # positions ------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hub.domain.ids import UnitId, UserId
+from hub.domain.ids import UserId
 from hub.domain.units import UnitNode, UnitTree
 from hub.store.tables import SessionRow, UnitRow, UserRow
 
@@ -43,11 +43,6 @@ async def demo_users(db: AsyncSession) -> Sequence[UserRow]:
     """People of the demo town, as the town listed them."""
     query = select(UserRow).where(UserRow.demo).order_by(UserRow.created_at, UserRow.id).limit(200)
     return (await db.scalars(query)).all()
-
-
-async def users_of(db: AsyncSession, unit: UnitId) -> Sequence[UserRow]:
-    """People of one unit."""
-    return (await db.scalars(select(UserRow).where(UserRow.unit == unit).limit(MAX_USERS))).all()
 
 
 async def session_user(db: AsyncSession, token_hash: str) -> tuple[SessionRow, UserRow] | None:

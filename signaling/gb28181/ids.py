@@ -11,7 +11,6 @@ from typing import Final
 
 from signaling.gb28181.errors import GbError
 
-MAX_ID: Final = 32
 _ANY: Final = re.compile(r"[0-9A-Za-z]{1,32}")
 _CIVIL: Final = frozenset({2, 4, 6, 8})
 

@@ -230,10 +230,6 @@ class Registrations:
             lost.append(Change(device, "offline", reason=event.value))
         return lost
 
-    def next_due(self) -> int | None:
-        """When ``due`` may have something to tell; None: never."""
-        return self._heap[0][0] if self._heap else None
-
     def forget(self, device: str) -> None:
         """The device was removed by an administrator."""
         self._devices.pop(device, None)

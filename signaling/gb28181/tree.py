@@ -5,7 +5,7 @@ children. The tree that comes of it has every item, no ring, and each under all 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from signaling.gb28181.errors import GbError
@@ -127,8 +127,3 @@ def upper_ids(channels: Iterable[ChannelKey], *, centre: str, first: int = 1) ->
         result[key] = made
         used.add(made)
     return result
-
-
-def renamed(item: Item, identifier: str, parent: str) -> Item:
-    """The item as an upper platform sees it."""
-    return replace(item, id=identifier, parent_id=parent, event="")

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from signaling.sip.address import SipError
 from signaling.sip.headers import Headers
-from signaling.sip.message import MAGIC, CSeq, Request, Response, respond
+from signaling.sip.message import MAGIC, Request, Response, respond
 from signaling.sip.timers import Timer, Timers
 from signaling.sip.transaction import CLIENT, INVITE_CLIENT, INVITE_SERVER, SERVER, Do, In, State, Table, step
 
@@ -456,8 +456,3 @@ class Transactions:
             there.pop(id(gone), None)
             if not there:
                 del self._on_connection[gone.flow.connection]
-
-
-def next_cseq(cseq: CSeq) -> int:
-    """The next number, never beyond 2^31 (RFC 3261 §8.1.1.5)."""
-    return cseq.number % (2**31 - 1) + 1

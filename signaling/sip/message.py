@@ -23,7 +23,6 @@ from signaling.sip.address import (
 )
 from signaling.sip.headers import KEYS, SHOWN, SINGLE, Field, Headers, spelled
 
-MAX_DATAGRAM: Final = 65_535
 MAX_MESSAGE: Final = 2**20  # on a stream; a page of a record list may be long
 MAX_HEAD: Final = 65_535
 MAX_LINE: Final = 8_192

@@ -11,7 +11,7 @@ import numpy as np
 from hub.media.node.feed import Feed
 from tests.integration.media_kit import encoded
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def h264_film(folder: Path) -> Path:

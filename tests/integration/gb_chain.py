@@ -30,7 +30,7 @@ from tests.integration.test_whep import accept, first_track, offer_of
 
 SERVER, DOMAIN, SECRET = "34020000002000000001", "3402000000", "s3cret-of-the-device"
 SDP = {"Content-Type": "application/sdp"}
-PATIENCE = 20.0
+PATIENCE = 60.0
 API = "/api/v1"
 
 

@@ -221,7 +221,7 @@ async def registered(film: Film, *quirks: Quirk, **more: Any) -> AsyncIterator[t
             **given,
         )
         async with running(options, film) as device:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await device.registered.wait()
             yield platform, device
 

@@ -92,7 +92,7 @@ class LiveRig:
         return any(found == kind for found, _ in await self.log())
 
 
-async def until(holds: Callable[[], Any], *, seconds: float = 10.0) -> None:
+async def until(holds: Callable[[], Any], *, seconds: float = 30.0) -> None:
     """Wait until a condition in another task holds. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
@@ -132,7 +132,7 @@ async def serving(settings: Settings, redis: RedisRig, clock: Clock, node: str) 
         yield Api(ctx, live, f"http://127.0.0.1:{port}")
     finally:
         server.should_exit = True
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await asyncio.gather(task, return_exceptions=True)
         await live.close()
         await ctx.close()

@@ -12,9 +12,13 @@ QUEUE_MS: Final = 400
 
 
 class NarrowPath:
-    """What goes down to the client meets ``loss`` (0..1), ``jitter_ms`` and a bottleneck of ``rate`` bit/s."""
+    """What goes down to the client meets ``loss`` (0..1), ``jitter_ms`` and a bottleneck of ``rate`` bit/s.
 
-    def __init__(self, server_port: int) -> None:
+    With ``upwards`` it is what goes up to the server.
+    """
+
+    def __init__(self, server_port: int, *, upwards: bool = False) -> None:
+        self._upwards = upwards
         self.loss = 0.0
         self.jitter_ms = 0.0
         self.rate: float | None = None
@@ -47,19 +51,24 @@ class NarrowPath:
                 if client not in self._backs:
                     back = self._backs[client] = _socket()
                     self._loop.add_reader(back, self._down, back, client)
-                self._backs[client].sendto(data, self._server)
+                self._meet(data, self._backs[client], self._server, free=not self._upwards)
 
     def _down(self, back: socket.socket, client: Any) -> None:
         with contextlib.suppress(BlockingIOError):
             for _ in range(64):
-                data = back.recv(2_048)
-                media = 128 <= data[0] <= 191
-                if media and self._random.random() < self.loss:
-                    self.lost += 1
-                    continue
-                self._pass(data, client)
+                self._meet(back.recv(2_048), self._front, client, free=self._upwards)
 
-    def _pass(self, data: bytes, client: Any) -> None:
+    def _meet(self, data: bytes, by: socket.socket, to: Any, *, free: bool) -> None:
+        """The path, on its way ``to``, unless that direction is ``free``."""
+        media = 128 <= data[0] <= 191
+        if free:
+            self._send(data, by, to)
+        elif media and self._random.random() < self.loss:
+            self.lost += 1
+        else:
+            self._pass(data, by, to)
+
+    def _pass(self, data: bytes, by: socket.socket, to: Any) -> None:
         now = self._loop.time()
         at = now + self._random.random() * self.jitter_ms / 1_000
         if self.rate is not None:
@@ -69,13 +78,13 @@ class NarrowPath:
             self._free = max(self._free, now) + len(data) * 8 / self.rate
             at = max(at, self._free)
         if at <= now:
-            self._send(data, client)
+            self._send(data, by, to)
         else:
-            self._loop.call_at(at, self._send, data, client)
+            self._loop.call_at(at, self._send, data, by, to)
 
-    def _send(self, data: bytes, client: Any) -> None:
+    def _send(self, data: bytes, by: socket.socket, to: Any) -> None:
         with contextlib.suppress(OSError):
-            self._front.sendto(data, client)
+            by.sendto(data, to)
 
 
 def _socket() -> socket.socket:
@@ -86,9 +95,9 @@ def _socket() -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def narrow_path(server_port: int) -> AsyncIterator[NarrowPath]:
+async def narrow_path(server_port: int, *, upwards: bool = False) -> AsyncIterator[NarrowPath]:
     """A path to the server's port."""
-    path = NarrowPath(server_port)
+    path = NarrowPath(server_port, upwards=upwards)
     try:
         yield path
     finally:

@@ -33,7 +33,7 @@ class RedisRig:
         )
         client = connect(self.url, name="rig")
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while True:
                     with contextlib.suppress(*BUS_ERRORS):
                         await client.ping()

@@ -19,7 +19,7 @@ from hub.media.stream import Stream
 from tests.bench import light_client
 from tests.bench.light_client import LightViewer
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def picture(mark: str, i: int, *, key: bool = True) -> AccessUnit:

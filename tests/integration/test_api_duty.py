@@ -140,6 +140,7 @@ async def test_a_camera_is_edited_within_reach_what_is_left_out_stays_and_the_lo
     sub = "rtsp://u:secret@10.0.0.6:554/sub"
     changed = await rig.call("sysadmin", "PATCH", f"/cameras/{id}", 200, json={"name": " 西门 ", "sub_url": sub})
     assert (changed["name"], changed["host"], changed["sub_stream"]) == ("西门", "10.0.0.5:554", True)
+    assert changed["name_en"] == ""
     changed = await rig.call("sysadmin", "PATCH", f"/cameras/{id}", 200, json={"url": "rtsps://u:secret@10.0.0.7/x"})
     assert (changed["name"], changed["host"], changed["scheme"], changed["sub_stream"]) == (
         "西门", "10.0.0.7", "rtsps", True,

@@ -51,7 +51,7 @@ async def written(redis: RedisRig) -> dict[str, list[RuleSpec]]:
 
 
 async def next_message(channel: PubSub) -> dict[str, Any]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while (message := await channel.get_message(timeout=5)) is None:
             pass
     return dict(message)

@@ -30,7 +30,7 @@ from tests.integration.test_relay_node import free_udp_port
 from tests.integration.test_whep import accept, client, first_track, offer_of
 
 SDP = {"Content-Type": "application/sdp"}
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass

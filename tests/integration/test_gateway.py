@@ -397,13 +397,39 @@ async def test_a_call_lives_as_long_as_its_answer_is_read(rig: GatewayRig) -> No
             assert (offer.host, offer.port, offer.ssrc) == ("127.0.0.1", 30_000, first["ssrc"])
             assert nvr.invites[0].headers.get("Subject") == f"{CAM}:{first['ssrc']:010d},{SERVER}:0"
             assert (await rig.state())["calls"] == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await nvr.calls[0].wait_ended() == "bye"
 
         async def none() -> bool:
             return bool((await rig.state())["calls"] == 0)
 
         await until(none)
+
+
+async def test_a_sub_stream_is_asked_for_in_the_makers_words_also_by_the_gateway_that_comes_after(
+    rig: GatewayRig,
+) -> None:
+    await rig.configure(DeviceConfig(id=NVR, password=SECRET))
+    async with device(rig) as nvr:
+        nvr.answers[m.DeviceInfoQuery] = lambda q: [m.DeviceInfo(sn=q.sn, device=NVR, manufacturer="Dahua")]
+        await nvr.register()
+        await until(lambda: rig.reports("device_info"))
+        for turn in range(2):
+            assert rig.node is not None
+            async with rig.http.stream("POST", rig.node.url + "/calls", json=wish(stream=1)) as answer:
+                await anext(answer.aiter_lines())
+            assert b"\r\na=streamprofile:1\r\n" in nvr.invites[turn].body
+            if not turn:
+                await rig.stop()
+                await rig.start()
+                await rig.configure(DeviceConfig(id=NVR, password=SECRET))
+
+
+@pytest.mark.parametrize("policy", ["auto", "off"])
+async def test_a_device_that_nobody_knows_a_sub_stream_of_is_not_called_for_one(rig: GatewayRig, policy: str) -> None:
+    async with online(rig) as nvr:
+        answer = await rig.call("POST", "/calls", 503, json=wish(stream=1, sub=policy))
+        assert (answer["error"], nvr.invites) == ("gb28181.no_sub_stream", [])
 
 
 async def test_a_devices_own_end_and_the_end_of_a_file_are_told(rig: GatewayRig) -> None:
@@ -460,7 +486,7 @@ async def test_a_second_gateway_of_the_same_identity_stands_by_and_takes_over(ri
 
         await until(stands_by)
         await rig.stop()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await starting
         assert second.node is not None
         assert second.node.url

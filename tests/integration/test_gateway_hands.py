@@ -38,14 +38,17 @@ async def test_a_camera_whose_hand_is_gone_stands_still_by_itself(rig: GatewayRi
         assert said(nvr)[3].startswith(LENS_STILL)
 
 
-async def test_a_hand_that_says_again_what_it_wants_is_not_interrupted(rig: GatewayRig) -> None:
+async def test_a_hand_that_says_again_what_it_wants_is_not_interrupted(
+    rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hands, "HELD_S", 2.0)  # longer than a busy machine stands still
     async with online(rig) as nvr:
-        for _ in range(8):
+        for _ in range(12):
             await give(rig, type="move", pan=-1)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
         assert set(said(nvr)) == {LEFT}
         await give(rig, type="move")
-        await asyncio.sleep(0.6)  # nothing may follow
+        await asyncio.sleep(2.6)  # nothing may follow
         assert said(nvr)[-2:] == [LEFT, STILL]
 
 
@@ -67,9 +70,10 @@ async def test_a_stop_that_is_not_taken_is_said_again(rig: GatewayRig) -> None:
         assert (said(nvr), refused) == ([LEFT, STILL], 2)
 
 
-async def test_a_camera_on_its_way_to_a_preset_is_not_stopped(rig: GatewayRig) -> None:
+async def test_a_camera_on_its_way_to_a_preset_is_not_stopped(rig: GatewayRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hands, "HELD_S", 1.5)
     async with online(rig) as nvr:
         await give(rig, type="move", pan=-1)
         await give(rig, type="preset", action="go", number=1)
-        await asyncio.sleep(0.7)  # nothing may follow
+        await asyncio.sleep(2.2)  # nothing may follow
         assert len(said(nvr)) == 2

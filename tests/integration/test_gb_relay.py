@@ -33,7 +33,7 @@ from tests.integration.gb_rig import CHANNEL, DEVICE, URL, Gateway, Manner, gb_r
 from tests.integration.test_relay_node import relay
 from tests.unit.gb_media.kit import SOUND, expected, film
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Socket(asyncio.DatagramProtocol):
@@ -113,6 +113,24 @@ async def test_a_stream_goes_up_to_a_platform_as_ps(tmp_path: Path, mode: str) -
         assert next(unit.data for unit in units if unit.codec == "pcma") == SOUND
         reports = await rig.reports(1)
         assert reports[-1].owner == "upper-1"
+
+
+async def test_what_is_held_back_is_not_sent_before_it_is_said(tmp_path: Path) -> None:
+    async with relay(tmp_path) as rig, gb_rig() as gb, udp_port() as (port, heard):
+        await rig.put("cam", url=URL, kind="gb28181", gateway=gb.gateway.url, keep_open=True)
+        await rig.until("cam", lambda state: state.state == "live")
+        body = {"host": "127.0.0.1", "port": port, "mode": "udp", "ssrc": 77, "owner": "upper-1", "hold": True}
+        async with asyncio.timeout(PATIENCE), rig.http.stream("POST", f"{rig.url}/streams/cam/ps", json=body) as answer:
+            lines = answer.aiter_lines()
+            state = PsOutState.model_validate_json(await anext(lines))
+            reading = asyncio.create_task(drained(lines))
+            await asyncio.sleep(0.6)  # nothing may come
+            assert heard.packets.empty()
+            assert (await rig.http.post(f"{rig.url}/ps/another")).status_code == 404
+            assert (await rig.http.post(f"{rig.url}/ps/{state.session}")).status_code == 204
+            assert parse_rtp(await heard.packets.get()).ssrc == 77
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
 
 async def drained(lines: AsyncIterator[str]) -> None:

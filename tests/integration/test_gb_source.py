@@ -15,7 +15,7 @@ from signaling.gb28181.ps_mux import Oddities
 from tests.integration.gb_rig import CHANNEL, DEVICE, URL, Manner, gb_rig, refusal
 from tests.unit.gb_media.kit import SOUND, expected, film
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 async def collected(source: GbSource, count: int) -> list[AccessUnit]:
@@ -196,7 +196,7 @@ async def test_a_recording_that_ends_without_media_status_is_no_failure_either(
         async with rig.source(url, read_s=0.4) as source:
             assert await collected(source, 30)
             reading = asyncio.create_task(forever(source))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while source.facts.get("end") != told:  # noqa: ASYNC110 - the facts are asked, they do not tell
                     await asyncio.sleep(0.02)
             assert not (await asyncio.wait([reading], timeout=1.0))[0]

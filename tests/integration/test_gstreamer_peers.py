@@ -149,7 +149,7 @@ async def webrtcbin(way: str, codec: str) -> AsyncIterator[Peer]:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await process.wait()
         except TimeoutError:
             process.kill()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.media.peer.dtls import GIVEN_UP, Certificate, Dtls, DtlsFailed
+from hub.media.peer.dtls import AGAIN, GIVEN_UP, Certificate, Dtls, DtlsFailed
 from tests.bench.light_client import LightViewer
 from tests.integration.media_kit import feeding
 from tests.integration.test_whep import h264, serving
@@ -138,6 +138,48 @@ async def test_a_way_there_and_back_may_take_longer_than_the_first_timer() -> No
     await all_end_with_keys({"late": Pair(lambda who, n: "late").shake()})
 
 
+def noting(said: list[bytes], event: asyncio.Event) -> Callable[[bytes], None]:
+    """A path that leads nowhere."""
+
+    def send(data: bytes) -> None:
+        said.append(data)
+        event.set()
+
+    return send
+
+
+async def test_a_hello_that_comes_again_is_answered_again_at_once() -> None:
+    """RFC 6347 §4.2.4: browsers send it again after 50 ms, where the server's own timer takes a second."""
+    ours, theirs = certificates()
+    said: list[bytes] = []
+    hellos: list[bytes] = []
+    asked, there = asyncio.Event(), asyncio.Event()
+    server = Dtls(ours, noting(said, there))
+    client = Dtls(theirs, noting(hellos, asked), active=True)
+    calling = asyncio.create_task(client.shake(prints(ours), PATIENCE))
+    await asked.wait()
+    shaking = asyncio.create_task(server.shake(prints(theirs), PATIENCE))
+    server.feed(hellos[0])
+    await there.wait()
+    assert len(said) == 1
+    other = hellos[0][:20] + b"\xff" + hellos[0][21:]
+    server.feed(other)  # somebody else's, or a false one: our answer is not meant for it
+    assert len(said) == 1
+    for _ in range(AGAIN + 3):  # and not for ever
+        server.feed(hellos[0])
+    assert said == [said[0]] * (1 + AGAIN)
+    for flight in said:
+        client.feed(flight)
+    async with asyncio.timeout(PATIENCE):
+        while len(hellos) < 2:  # noqa: ASYNC110 - the flight of keys comes by itself
+            await asyncio.sleep(0.01)
+        server.feed(hellos[-1])
+        await shaking
+        client.feed(said[-1])
+        await calling
+    await asyncio.gather(client.stop(), server.stop())
+
+
 # a handshake that comes to nothing ----------------------------------------------------------------------
 
 
@@ -155,12 +197,7 @@ async def begun() -> tuple[Dtls, "asyncio.Task[None]", list[bytes], "asyncio.Tas
     ours, theirs = certificates()
     said: list[bytes] = []
     there = asyncio.Event()
-
-    def out(data: bytes) -> None:
-        said.append(data)
-        there.set()
-
-    server = Dtls(ours, out)
+    server = Dtls(ours, noting(said, there))
     client = Dtls(theirs, quietly(server), active=True)
     shaking = asyncio.create_task(server.shake(prints(theirs), PATIENCE))
     calling = asyncio.create_task(client.shake(prints(ours), PATIENCE))

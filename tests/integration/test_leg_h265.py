@@ -6,6 +6,8 @@ import itertools
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import pytest
@@ -24,6 +26,7 @@ from hub.media.sources.leg import watch_leg
 from hub.media.sources.relayed import Relayed
 from hub.media.stream import Stream
 from tests.integration.camera_kit import PATIENCE
+from tests.integration.first_viewer_kit import page
 from tests.integration.legs_kit import Site, flows, site
 from tests.integration.live_rig import until
 from tests.integration.subscriber_kit import rolling, subscribing
@@ -175,6 +178,25 @@ async def test_the_first_viewer_behind_a_leg_who_knows_h265_gets_the_cameras_own
         assert (state.width, state.height, state.transcoded) == (320, 240, False)
         assert [await rig.metric(at, STARTED) for at in (0, 1)] == [0, 0]
         assert rig.cameras.cameras["dome"].plays == 1
+
+
+@SIDES
+@pytest.mark.parametrize(("knows", "codec"), [(True, "H265"), (False, "H264")])
+async def test_a_page_behind_a_leg_is_offered_what_it_decodes(
+    tmp_path: Path, pushed: bool, knows: bool, codec: str
+) -> None:
+    async with site(tmp_path) as rig, asyncio.timeout(2 * PATIENCE):
+        await dome(rig, tmp_path)
+        await rig.leg(1, 0, pushed=pushed)
+        there = cast(Any, SimpleNamespace(relays=rig.relays, url=rig.nodes[1].url))  # what a page needs of a relay
+        async with page(there, h265=knows) as wall:
+            await wall.want("cam-1")
+            while not wall.offers:  # the api asks again when the relay says that it knows more
+                await asyncio.sleep(0.05)
+                await wall.want("cam-1")
+            assert wall.codecs() == {("cam-1", "video"): codec}
+            await wall.flows("cam-1")
+        assert [await rig.metric(at, STARTED) for at in (0, 1)] == [0, 0 if knows else 1]
 
 
 @SIDES

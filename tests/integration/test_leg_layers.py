@@ -26,21 +26,22 @@ MAIN, SUB = "rtsp://camera/main", "rtsp://camera/sub"
 async def leg(
     a: PeerServer, source: Stream, b: PeerServer, copy: Stream, *, asks: bool, side: str, path: NarrowPath | None = None
 ) -> AsyncIterator[None]:
-    """A leg from the relay with the stream to the other one, which one of them dials. ``path``: of a pulled one."""
+    """A leg from the relay with the stream to the other one, which one of them dials. ``path``: what it goes by."""
 
     async def watch(offer: str) -> Reply:
         sdp = (await a.whep(source, offer, owner="leg-b", each_layer=True, low=asks)).sdp
         return Reply(sdp if path is None else path.rewrite(sdp), asks)
 
     async def publish(offer: str) -> Reply:
-        return Reply((await b.whip(copy, offer, owner="leg-a", asks=asks, each_layer=True)).sdp)
+        sdp = (await b.whip(copy, offer, owner="leg-a", asks=asks, each_layer=True)).sdp
+        return Reply(sdp if path is None else path.rewrite(sdp))
 
     if side == "pulled":
         async with watch_leg(copy, "http://127.0.0.1:1", watch, clock=system_clock, on_changed=lambda: None):
             yield
     else:
         source.hold("push-b")
-        async with publishing(source, publish, near="127.0.0.1", clock=system_clock, low=asks):
+        async with publishing(source, publish, near="", clock=system_clock, low=asks):
             yield
         source.release("push-b")
 

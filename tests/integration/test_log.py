@@ -292,7 +292,7 @@ async def test_with_redis_one_appender_leads_and_another_takes_over(tmp_path: Pa
         assert (await live.get_message(timeout=5))["type"] == "subscribe"
 
         async def told() -> int:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while True:
                     message = await live.get_message(ignore_subscribe_messages=True, timeout=5)
                     if message is not None:

@@ -31,7 +31,7 @@ from tests.integration.live_rig import TOKEN, LiveRig, live_hub, until
 from tests.integration.test_relay_node import free_udp_port
 
 SDP = {"Content-Type": "application/sdp"}
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass

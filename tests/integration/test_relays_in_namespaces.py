@@ -26,7 +26,7 @@ from tests.integration.camera_kit import h264_film
 from tests.integration.live_rig import TOKEN, LiveRig, live_hub, until
 from tests.integration.netns_kit import Namespace, cable, namespaces, needs_namespaces, network
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass

@@ -32,7 +32,7 @@ def ok(transaction: ServerTransaction) -> Response:
 
 async def answers(reader: asyncio.StreamReader, count: int) -> list[Response]:
     framer, found = Framer(), list[Response]()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found) < count:
             data = await reader.read(4_096)
             if not data:

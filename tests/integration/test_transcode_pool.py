@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,6 +71,30 @@ async def test_a_process_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch)
             job.put(unit)
             await asyncio.sleep(0)
         await failed.wait()
+
+
+@pytest.mark.parametrize("seen_off", [True, False], ids=["as it is seen off", "as it works"])
+async def test_a_relay_that_ends_leaves_no_process_behind(tmp_path: Path, seen_off: bool) -> None:
+    said = tmp_path / "pid"
+    deaf = (sys.executable, "-c", f"import os, time; open({str(said)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+
+    async def relay() -> None:
+        async with pooled(deaf) as one:
+            job = one.open("h265", nothing, lambda: None)
+            job.begin(h265() * 50)  # more than a pipe holds: something is always left to be written
+            while not (said.exists() and said.read_text()):  # noqa: ASYNC110  another process gives no event
+                await asyncio.sleep(0.01)
+            if seen_off:
+                job.close()
+                await asyncio.sleep(0.05)
+            raise Unavailable("relay.stopping", "as a signal would")
+
+    with pytest.raises(ExceptionGroup):
+        await relay()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(said.read_text()), 0)
+    gc.collect()  # what was not closed speaks up now
+    await asyncio.sleep(0)
 
 
 async def test_places_are_counted_and_given_back() -> None:

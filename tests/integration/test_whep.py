@@ -19,7 +19,7 @@ from hub.media.stream import Stream
 from tests.bench.light_client import _CERTIFICATE, LightViewer
 from tests.integration.media_kit import feeding
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @contextlib.asynccontextmanager

@@ -28,7 +28,7 @@ async def coturn(folder: Path, *, ports: tuple[int, int] = (52_000, 52_200)) -> 
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await _listens(port):
                 if process.returncode is not None:
                     raise RuntimeError(f"turnserver ended with {process.returncode}")
@@ -38,7 +38,7 @@ async def coturn(folder: Path, *, ports: tuple[int, int] = (52_000, 52_200)) -> 
         if process.returncode is None:
             process.terminate()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await process.wait()
         except TimeoutError:
             process.kill()

@@ -15,6 +15,7 @@ const MOST_WATCHED = 256 // signaling/wire.py, WatchCameras
 export const useCameras = defineStore('cameras', () => {
   const link = useLink()
   const byId = shallowRef(new Map<string, Camera>())
+  const talking = shallowRef(new Map<string, string>()) // who speaks to a watched camera now, by name
   const loading = ref(false)
   const loaded = ref(false)
   const problem = ref<unknown>(null)
@@ -88,6 +89,13 @@ export const useCameras = defineStore('cameras', () => {
 
   /** Take over what the socket says of a watched camera. */
   function apply(message: CameraStateMessage): void {
+    const speaks = message.talking ?? undefined
+    if (talking.value.get(message.camera) !== speaks) {
+      const next = new Map(talking.value)
+      if (speaks) next.set(message.camera, speaks)
+      else next.delete(message.camera)
+      talking.value = next
+    }
     const camera = byId.value.get(message.camera)
     if (!camera) return
     put({
@@ -127,6 +135,7 @@ export const useCameras = defineStore('cameras', () => {
 
   function reset(): void {
     byId.value = new Map()
+    talking.value = new Map()
     loaded.value = false
     problem.value = null
   }
@@ -140,5 +149,5 @@ export const useCameras = defineStore('cameras', () => {
     if (loaded.value) void load()
   })
 
-  return { byId, list, loading, loaded, problem, load, get, put, add, change, remove, apply, useWatched, reset }
+  return { byId, list, talking, loading, loaded, problem, load, get, put, add, change, remove, apply, useWatched, reset }
 })

@@ -289,6 +289,11 @@ export interface components {
              * @default false
              */
             transcoded?: boolean;
+            /**
+             * Talking
+             * @default null
+             */
+            talking?: string | null;
         };
         /**
          * ConferenceState

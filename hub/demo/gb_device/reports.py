@@ -16,7 +16,6 @@ from signaling.transport.sip import Notifier, ServerTransaction, SipFailure, Sip
 if TYPE_CHECKING:
     from hub.demo.gb_device.device import GbDevice
 
-MAX_SUBSCRIPTIONS: Final = 16
 CIRCLE_S: Final = 600.0  # a channel that moves goes round once in ten minutes
 RADIUS: Final = 0.004  # degrees
 

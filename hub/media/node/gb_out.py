@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -12,7 +12,7 @@ import structlog
 from hub.bus.call_wire import TalkIn, TalkOut
 from hub.bus.gateway_calls import OpenCall
 from hub.bus.relay_wire import PsOutIn, PsOutState, TalkConfig
-from hub.domain.errors import Conflict, TooMany
+from hub.domain.errors import Conflict, NotFound, TooMany
 from hub.media.node.departures import Departure, Departures, OnEnd
 from hub.media.node.gb import GbMedia
 from hub.media.stream import Stream
@@ -25,6 +25,7 @@ log: Final = structlog.get_logger(__name__)
 MAX_TALKS: Final = 64
 MAX_PS: Final = 256
 BEAT_S: Final = 5.0
+GO_S: Final = 40.0  # an INVITE's answer is given up when no ACK comes for 32 s
 
 
 @dataclass
@@ -159,6 +160,7 @@ class PsSession(Departure):
     out: RtpOut
     wanted: PsOutIn
     host: str
+    go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
         """Let go of the stream and the port."""
@@ -178,6 +180,12 @@ class PsSession(Departure):
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _send(self) -> None:
+        if self.wanted.hold:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GO_S):
+                    await self.go.wait()
+            if not self.go.is_set():
+                return
         await self.out.connect(self.wanted.host, self.wanted.port, self.wanted.peer_host)
         sender = PsOut(self.out, self.wanted.ssrc, self.wanted.payload_type)
         ends = [asyncio.ensure_future(sender.run(self.reader)), asyncio.ensure_future(self.out.ended.wait())]
@@ -210,3 +218,9 @@ class PsOuts(Departures[PsSession]):
         session = PsSession(id, wanted.owner, stream, reader, out, wanted, self._gb.host)
         self._open[id] = session
         return session
+
+    def go(self, id: str) -> None:
+        """Begin to send what was held back. Raises NotFound ``ps.unknown``."""
+        if (session := self._open.get(id)) is None:
+            raise NotFound("ps.unknown", "there is no such session")
+        session.go.set()

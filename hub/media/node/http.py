@@ -63,6 +63,7 @@ class Routes:
             Route("/streams/{stream}/pushes/{node}", self.push, methods=["PUT"]),
             Route("/streams/{stream}/pushes/{node}", self.unpush, methods=["DELETE"]),
             Route("/streams/{stream}/ps", self.ps, methods=["POST"]),
+            Route("/ps/{session}", self.ps_go, methods=["POST"]),
             Route("/talks/{talk}", self.talk, methods=["PUT"]),
             Route("/talks/{talk}", self.end_talk, methods=["DELETE"]),
             Route("/drain", self.drain, methods=["PUT"]),
@@ -158,6 +159,10 @@ class Routes:
             until=session.ended,
             on_done=done,
         )
+
+    async def ps_go(self, request: Request) -> Response:
+        self._streams.need_ps.go(request.path_params["session"])
+        return Response(status_code=204)
 
     async def talk(self, request: Request) -> Response:
         await self._streams.need_talks.put(_talk(request), await read(request, TalkConfig))

@@ -21,6 +21,8 @@ from pylibsrtp._binding import lib as srtp_lib
 from hub.media.peer.dtls_alert import CIPHERS, PROTOCOL, Alerts
 
 QUEUE: Final = 64  # datagrams of a handshake that may wait
+AGAIN: Final = 4  # times that the answer to a ClientHello is sent again because that came again
+_HANDSHAKE, _CLIENT_HELLO = b"\x16", b"\x01"
 DIGESTS: Final = ("sha-256", "sha-384", "sha-512")
 
 
@@ -61,9 +63,22 @@ class Pipe:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
         self.closed = False
         self.came = self.went = 0  # datagrams
+        self._hello = self._flight = b""  # of a client, and what answered it
+        self._again = AGAIN
 
     def feed(self, data: bytes) -> bool:
-        """Give one datagram in. False when it had to be dropped."""
+        """Give one datagram in. False when it had to be dropped.
+
+        A ClientHello that comes once more says that our answer was lost: it is sent again at once (RFC 6347 §4.2.4).
+        OpenSSL would only wait for its own timer, a second, while browsers ask again after 50 ms.
+        """
+        if data[:1] == _HANDSHAKE and data[13:14] == _CLIENT_HELLO and data[3:5] == b"\0\0":
+            if not self._hello:
+                self._hello = data[13:]
+            elif self._flight and self._again and data[13:] == self._hello:
+                self._again -= 1
+                self.went += 1
+                self.send(self._flight)
         try:
             self._queue.put_nowait(data)
         except asyncio.QueueFull:
@@ -84,6 +99,8 @@ class Pipe:
 
     async def _send(self, data: bytes) -> None:
         self.went += 1
+        if self._hello and not self._flight:
+            self._flight = data
         self.send(data)
 
 

@@ -126,6 +126,7 @@ class Fanout:
         self._words = udp.ffi.cast("uint16_t *", self._work)
         self._bytes = udp.ffi.cast("uint8_t *", self._work)
         self._buffer = udp.ffi.buffer(self._work)
+        self._laid_out = udp.ffi.buffer(self._template)
         self._slots = [self._work + i * STRIDE for i in range(SLOTS)]
         self._lengths = srtp_ffi.new("int[]", SLOTS)
         self._sizes = srtp_ffi.new("int[]", SLOTS)
@@ -150,7 +151,7 @@ class Fanout:
         for at in range(0, len(items), SLOTS):
             part, now = items[at : at + SLOTS], self._clock_us()
             packets = [packet for packet, _, _ in part]
-            sizes = self._lay(packets, target.payload_type, target.layout, self._work, self._lengths, now)
+            sizes = self._lay(packets, target.payload_type, target.layout, self._buffer, self._lengths, now)
             start = HEADER + len(target.layout.block)
             for i, (packet, seq, segment) in enumerate(part):
                 self._rewrite(i, seq, start, packet, segment)
@@ -163,7 +164,7 @@ class Fanout:
         for at in range(0, len(items), SLOTS):
             part, now = items[at : at + SLOTS], self._clock_us()
             packets = [packet for packet, _, _ in part]
-            sizes = self._lay(packets, repair.payload_type, target.layout, self._work, self._lengths, now, gap=2)
+            sizes = self._lay(packets, repair.payload_type, target.layout, self._buffer, self._lengths, now, gap=2)
             start = HEADER + len(target.layout.block)
             for i, (packet, seq, segment) in enumerate(part):
                 self._rewrite(i, repair.next & 0xFFFF, start + 2, packet, segment)
@@ -198,7 +199,7 @@ class Fanout:
             if not targets:
                 continue
             base_type = targets[0].payload_type
-            sizes = self._lay(packets, base_type, layout, template, self._sizes, now)
+            sizes = self._lay(packets, base_type, layout, self._laid_out, self._sizes, now)
             runs, ahead = self._runs(sizes, tag), layout.transport_at // 2 - 1
             for target in targets:
                 copy(work, template, span)
@@ -229,26 +230,19 @@ class Fanout:
     ) -> list[int]:  # fmt: skip
         """Packets side by side, with the header extension and ``gap`` bytes in front of the payload; their sizes."""
         found = []
-        view, move, block = udp.ffi.cast("uint8_t *", where), udp.ffi.memmove, bytearray(layout.block)
-        more = len(block) + gap
+        block = bytearray(layout.block)
         if layout.time_at:
             block[layout.time_at - HEADER : layout.time_at - HEADER + 3] = send_time(now)
+        first = 0x90 if block else 0x80
+        heads = bytes((first, payload_type)), bytes((first, 0x80 | payload_type))  # without and with the marker
+        between = bytes(block) + bytes(gap)
         for i, packet in enumerate(packets):
-            size, at = len(packet.data), i * STRIDE
-            if more:
-                move(where + at, packet.data, HEADER)
-                move(where + at + HEADER, block, len(block))
-                move(where + at + HEADER + more, packet.data[HEADER:], size - HEADER)
-                size += more
-                if block:
-                    view[at] = 0x90
-                if layout.level_at and packet.level >= 0:
-                    view[at + layout.level_at] = layout.level_id << 4
-                    view[at + layout.level_at + 1] = packet.level
-            else:
-                move(where + at, packet.data, size)
-            view[at + 1] = (0x80 if packet.marker else 0) | payload_type
-            sizes[i] = size
+            data, at = packet.data, i * STRIDE
+            row = heads[packet.marker] + data[2:HEADER] + between + data[HEADER:]
+            sizes[i] = size = len(row)
+            where[at : at + size] = row  # in one piece: each call into cffi costs more than the copying
+            if layout.level_at and packet.level >= 0:
+                where[at + layout.level_at : at + layout.level_at + 2] = bytes((layout.level_id << 4, packet.level))
             found.append(size)
         return found
 

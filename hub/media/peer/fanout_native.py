@@ -99,7 +99,7 @@ class NativeFanout(Fanout):
         for (tag, layout), targets in groups.items():
             if not targets:
                 continue
-            sizes = self._lay(packets, targets[0].payload_type, layout, self._template, self._sizes, now)
+            sizes = self._lay(packets, targets[0].payload_type, layout, self._laid_out, self._sizes, now)
             total = sum(sizes)
             octets = total - HEADER * count
             batch.sizes, batch.count, batch.tag, batch.transport_at = self._sizes_c, count, tag, layout.transport_at

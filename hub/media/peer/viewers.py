@@ -191,9 +191,9 @@ class Viewers:
         if packets[0].layer >= len(self._floors):
             self._grow()
         floor = self._floors[packets[0].layer]
-        first = packets[0].n
-        last = max(packet.n for packet in packets)
-        row = all(packet.n == n for n, packet in enumerate(packets, first))  # both ends alone do not tell: 1 3 2 4
+        numbers = [packet.n for packet in packets]
+        first, last = numbers[0], max(numbers)
+        row = numbers == list(range(first, first + len(numbers)))  # both ends alone do not tell: 1 3 2 4
         if first <= floor.released or not row or self._has_late(floor, first):
             self._one_by_one(floor, packets)
         else:

@@ -37,12 +37,18 @@ STANDING_FOR_MS: Final = 300
 STANDING_CUTS: Final = 4  # after so many, and less sent, it is no queue: the path itself has become longer
 OBEYED: Final = 0.8  # of what arrived at the first of them
 BASE_US: Final = 15_000_000  # the shortest delay is that of one or two such spans
+FEW: Final = 10  # packets: what is lost of fewer tells nothing
 FULL_MS: Final = 1_000  # a path counts as full for so long after it was found so
 PROVED_MS: Final = 3_000  # what a probe has shown is believed for so long without anything that uses it
 
 
 class Trend:
     """Whether the one-way delay grows: a line through its last values, against a threshold that adapts."""
+
+    __slots__ = (
+        "_before", "_delays", "_first", "_last", "_over_us", "_smooth", "_sum", "_sums", "_times", "_updated", "falls",
+        "grows", "threshold",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.threshold = 12.5  # ms
@@ -58,38 +64,45 @@ class Trend:
         self._updated = 0
 
     def burst(self, sent_us: int, arrived_us: int) -> None:
-        """Take one burst that came."""
-        if self._before is None or abs(arrived_us - self._before[1]) > 10_000_000:
+        """Take one burst that came. One function, since every viewer has ten feedbacks a second."""
+        before = self._before
+        if before is None or abs(arrived_us - before[1]) > 10_000_000:
             self._reset(sent_us, arrived_us)
             return
-        sent, arrived = sent_us - self._before[0], arrived_us - self._before[1]
+        sent = sent_us - before[0]
         if sent < MIN_US:  # part of the one before, as far as a queue is concerned
             return
+        self._sum += (arrived_us - before[1] - sent) / 1_000
+        self._smooth = delay = self._smooth + (self._sum - self._smooth) * 0.2
         self._before = (sent_us, arrived_us)
-        self._sum += (arrived - sent) / 1_000
-        self._smooth += (self._sum - self._smooth) * 0.2
+        times, delays, sums = self._times, self._delays, self._sums
         if arrived_us - self._first > REBASE_US:  # small numbers lose nothing in the sums
             moved = (arrived_us - self._first) / 1_000
             self._first = arrived_us
-            self._times = deque((at - moved for at in self._times), WINDOW)
+            times = self._times = deque((at - moved for at in times), WINDOW)
             self._add_up()
-        self._append((arrived_us - self._first) / 1_000, self._smooth)
-        self._judge(self._slope() * min(len(self._times) * 3, 60) * GAIN, sent, arrived_us)
-
-    def _append(self, at: float, delay: float) -> None:
-        sums = self._sums
-        if len(self._times) == WINDOW:
-            gone, had = self._times[0], self._delays[0]
+            sums = self._sums
+        at, count = (arrived_us - self._first) / 1_000, len(times)
+        if count == WINDOW:
+            gone, had = times[0], delays[0]
             sums[0] -= gone
             sums[1] -= had
             sums[2] -= gone * had
             sums[3] -= gone * gone
-        self._times.append(at)
-        self._delays.append(delay)
+        else:
+            count += 1
+        times.append(at)
+        delays.append(delay)
         sums[0] += at
         sums[1] += delay
         sums[2] += at * delay
         sums[3] += at * at
+        slope = 0.0
+        if count >= 4:
+            mean = sums[0] / count
+            below = sums[3] - mean * sums[0]
+            slope = (sums[2] - mean * sums[1]) / below if below > 0 else 0.0
+        self._judge(slope * (count * 3 if count < 20 else 60) * GAIN, sent, arrived_us)
 
     def _add_up(self) -> None:
         """Anew, so that what rounding leaves behind does not grow."""
@@ -105,32 +118,25 @@ class Trend:
         self.grows = self.falls = False
         self._over_us = 0
 
-    def _slope(self) -> float:
-        count = len(self._times)
-        if count < 4:
-            return 0.0
-        times, delays, products, squares = self._sums
-        mean = times / count
-        above = products - mean * delays
-        below = squares - mean * times
-        return above / below if below > 0 else 0.0
-
     def _judge(self, trend: float, since_us: int, now_us: int) -> None:
-        over = trend > self.threshold
+        threshold = self.threshold
+        over = trend > threshold
         self._over_us = self._over_us + since_us if over else 0
         self.grows = over and self._over_us > OVERUSE_US and trend >= self._last
-        self.falls = trend < -self.threshold
+        self.falls = trend < -threshold
         self._last = trend
-        distance = abs(trend) - self.threshold
+        distance = abs(trend) - threshold
         if distance < 15.0:  # a spike teaches nothing (§5.4)
             step = min((now_us - self._updated) / 1_000, 100.0)
-            share = 0.039 if distance < 0 else 0.0087
-            self.threshold = min(max(self.threshold + share * distance * step, 6.0), 600.0)
+            threshold += (0.039 if distance < 0 else 0.0087) * distance * step
+            self.threshold = 6.0 if threshold < 6.0 else min(threshold, 600.0)
         self._updated = now_us
 
 
 class Queue:
     """How long packets wait on the way: their one-way delay, beyond the shortest of the last 15 to 30 s."""
+
+    __slots__ = ("_before", "_began", "_now", "_smooth")
 
     def __init__(self) -> None:
         self._now = self._before = 0  # shortest delay of this span and of the last one, µs by two clocks
@@ -144,8 +150,10 @@ class Queue:
             self._began, self._now, self._before, self._smooth = sent_us, delay, delay, 0.0
         if sent_us - self._began > BASE_US:
             self._began, self._before, self._now = sent_us, self._now, delay
-        self._now = min(self._now, delay)
-        self._smooth += (delay - min(self._now, self._before) - self._smooth) * 0.25
+        if delay < self._now:
+            self._now = delay
+        least = self._now if self._now < self._before else self._before
+        self._smooth += (delay - least - self._smooth) * 0.25
 
     @property
     def us(self) -> float:
@@ -187,7 +195,7 @@ class Bandwidth:
 
     def full(self, now_ms: int) -> bool:
         """Whether the path was found full lately: a queue grew or stood, or more than a tenth was lost."""
-        return now_ms - self._cut_ms < FULL_MS or self._missing > self._told * 0.10
+        return now_ms - self._cut_ms < FULL_MS or (self._told >= FEW and self._missing > self._told * 0.10)
 
     def proved(self, rate: int, now_ms: int) -> None:
         """A probe has shown that the path carries ``rate`` bit/s."""
@@ -209,13 +217,14 @@ class Bandwidth:
         since = 0 if self._at_ms is None else min(now_ms - self._at_ms, 1_000)
         self._at_ms = self._heard_ms = now_ms
         self.known = True
-        grew = False
-        for burst in bursts:
-            if burst.arrived_us is not None:
-                self._count(burst.arrived_us, burst.octets)
-                self.trend.burst(burst.sent_us, burst.arrived_us)
-                self.queue.burst(burst.sent_us, burst.arrived_us)
-                grew = grew or self.trend.grows
+        grew, trend, queue = False, self.trend, self.queue
+        for sent_us, arrived_us, _, _, octets in bursts:
+            if arrived_us is not None:
+                self._count(arrived_us, octets)
+                trend.burst(sent_us, arrived_us)
+                queue.burst(sent_us, arrived_us)
+                grew = grew or trend.grows
+        self.arriving = self._octets * 8_000_000 // RATE_US
         grew = self._stands(now_ms) or grew
         self._follow_delay(grew, since, now_ms)
         self._follow_loss(bursts, since, now_ms)
@@ -226,14 +235,14 @@ class Bandwidth:
         self.by_loss = min(max(self.by_loss, FLOOR), max(self.by_delay * 1.5, FLOOR), CEILING)
 
     def _count(self, at_us: int, octets: int) -> None:
-        if self._arrivals and not -RATE_US < at_us - self._arrivals[-1][0] < 10_000_000:
-            self._arrivals.clear()  # their clock jumped
+        arrivals, since = self._arrivals, at_us - RATE_US
+        if arrivals and not -RATE_US < at_us - arrivals[-1][0] < 10_000_000:
+            arrivals.clear()  # their clock jumped
             self._octets = 0
-        self._arrivals.append((at_us, octets))
+        arrivals.append((at_us, octets))
         self._octets += octets
-        while self._arrivals[0][0] < at_us - RATE_US:
-            self._octets -= self._arrivals.popleft()[1]
-        self.arriving = self._octets * 8_000_000 // RATE_US
+        while arrivals[0][0] < since:
+            self._octets -= arrivals.popleft()[1]
 
     def _lately(self) -> int:
         """What arrived in the last quarter second, bit/s: the longer count still holds what came before a drop."""
@@ -280,9 +289,9 @@ class Bandwidth:
 
     def _follow_loss(self, bursts: Sequence[Burst], since_ms: int, now_ms: int) -> None:
         packets = lost = 0
-        for burst in bursts:
-            packets += burst.packets
-            lost += burst.lost
+        for _, _, told, missing, _ in bursts:
+            packets += told
+            lost += missing
         self._loss.append((now_ms, packets, lost))
         self._told += packets
         self._missing += lost
@@ -291,7 +300,7 @@ class Bandwidth:
             self._told -= packets
             self._missing -= lost
         packets, lost = self._told, self._missing
-        share = lost / packets if packets >= 10 else 0.0
+        share = lost / packets if packets >= FEW else 0.0
         if share > 0.10:
             fallen = min(self.by_loss, self.by_delay) * (1 - 0.5 * share * since_ms / 500)
             self.by_loss = max(fallen, self.arriving / 2)

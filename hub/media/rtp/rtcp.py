@@ -3,13 +3,14 @@
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from hub.media.rtp import twcc
 from hub.media.rtp.packet import WireError
 from hub.media.rtp.twcc import Arrivals
 
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
+_HEAD: Final = struct.Struct("!BBH")
 MAX_PACKETS: Final = 32  # of one compound packet
 MAX_TRANSPORT: Final = 4  # transport-wide feedbacks of one compound that are looked at
 MAX_LOST: Final = 512  # sequence numbers that the NACKs of one compound may ask for
@@ -31,8 +32,7 @@ class Block:
     dlsr: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):  # each feedback begins with one: a tuple is made three times as fast as a frozen dataclass
     """A receiver report, or the report half of a sender report."""
 
     sender: int
@@ -106,7 +106,7 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
     while at < len(data):
         if at + 4 > len(data) or (count := count + 1) > MAX_PACKETS:
             raise WireError("RTCP packet is short, or there are too many", at)
-        b0, kind, words = struct.unpack_from("!BBH", data, at)
+        b0, kind, words = _HEAD.unpack_from(data, at)
         end = at + 4 + 4 * words
         if b0 >> 6 != 2 or end > len(data):
             raise WireError("RTCP header is wrong", at)
@@ -115,12 +115,14 @@ def parse_rtcp(data: bytes) -> list[Feedback]:
             if not body or not 0 < body[-1] <= len(body):
                 raise WireError("RTCP padding is wrong", at)
             body = body[: -body[-1]]
-        if kind == RTPFB and b0 & 0x1F == 15:
-            transports += 1
-        if transports <= MAX_TRANSPORT or kind != RTPFB:
-            items = _one(kind, b0 & 0x1F, body, at) if kind != RTPFB or lost < MAX_LOST else []
-            lost += sum(len(item.lost) for item in items if isinstance(item, Nack))
-            found += items
+        if kind != RTPFB:
+            found += _one(kind, b0 & 0x1F, body, at)
+        else:
+            transports += b0 & 0x1F == 15
+            if transports <= MAX_TRANSPORT and lost < MAX_LOST:
+                items = _one(kind, b0 & 0x1F, body, at)
+                lost += sum([len(item.lost) for item in items if isinstance(item, Nack)])
+                found += items
         at = end
     return found
 

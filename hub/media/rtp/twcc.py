@@ -15,7 +15,7 @@ MAX_PENDING: Final = 1_024  # numbers of ours that may wait for the next feedbac
 _HEAD: Final = struct.Struct("!HHI")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost as much as the parsing
 class Arrivals:
     """One feedback: numbers from ``first`` (16 bit) on; ``times`` in ticks of 250 µs, ``None`` for what is lost."""
 

@@ -8,6 +8,7 @@ share one.
 """
 
 import asyncio
+import contextlib
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -227,15 +228,30 @@ class _Process:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close its pipe; kill it when that does not help."""
-    if process.stdin is not None:
-        process.stdin.close()
+    """Close its pipe; kill it when that does not help, or when there is no time. Nothing of it is left afterwards."""
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None
+    assert stdout is not None
+    stdin.close()
     try:
         async with asyncio.timeout(KILL_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+            await _over(process, stdout)
+    except (TimeoutError, asyncio.CancelledError) as error:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await _over(process, stdout)
+        if isinstance(error, asyncio.CancelledError):
+            raise
+    finally:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            await stdin.wait_closed()
+
+
+async def _over(process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
+    """Its last words, and its end: a process that cannot get rid of them does not end, and a pipe is not closed."""
+    while await stdout.read(READ):
+        pass
+    await process.wait()
 
 
 class Pool:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.media.rtp.bandwidth import FLOOR, Bandwidth
-from hub.media.rtp.sendlog import SendLog
+from hub.media.rtp.bandwidth import FLOOR, FULL_MS, Bandwidth
+from hub.media.rtp.sendlog import Burst, SendLog
 from hub.media.rtp.twcc import ArrivalLog, parse
 
 PACKET = 1_200
@@ -125,3 +125,17 @@ def test_a_path_that_became_longer_is_taken_for_a_queue_for_a_moment_only() -> N
     link.run(4_000, lambda estimate: min(estimate, 1_000_000))
     link.run(20_000, lambda estimate: min(estimate, 1_000_000))
     assert link.bandwidth.rate(link.now_ms) > 1_000_000
+
+
+def test_a_path_is_called_full_where_a_queue_grew_lately_or_much_is_lost_of_more_than_a_few_packets() -> None:
+    estimate = Bandwidth()
+    assert not estimate.full(0)
+    estimate.feedback([Burst(0, 20_000, 4, 2, 2_400)], 1_000)
+    assert not estimate.full(1_000)  # two packets tell nothing
+    estimate.feedback([Burst(50_000, 70_000, 20, 10, 12_000)], 1_050)
+    assert estimate.full(1_050)
+    link = Link(1_000_000)
+    link.run(3_000, lambda _: 2_000_000)
+    cut = link.bandwidth.cut_ms
+    assert cut > 0
+    assert link.bandwidth.full(cut + FULL_MS - 1)

@@ -183,3 +183,46 @@ def test_the_level_of_a_voice_goes_with_its_packet() -> None:
     stored = stream.tracks["audio"].get(0)
     assert stored is not None
     assert stored.level == 0x9E
+
+
+def flows(data: bytes) -> list[rtcp.Flowing]:
+    return [item for item in rtcp.parse_rtcp(data) if isinstance(item, rtcp.Flowing)] if data else []
+
+
+def test_a_leg_of_a_camera_says_at_once_and_every_second_whether_its_sub_stream_is_of_use() -> None:
+    """RFC 7728; each layer has SSRCs of its own, 21 retransmits 20."""
+    terms = Terms({96: "h264"}, {97: 96}, {11: 10, 21: 20}, layers={10: 0, 11: 0, 20: 1, 21: 1})
+    stream, counters = Stream("cam-1", clock=lambda: 0), Counters()
+    made = Publisher(stream, terms, 4_711, counters, lambda: None, asks=False)
+    stream.publisher(["h264"], made.request_keyframe, 2, asks=False)
+    pause, resume = rtcp.Flowing(20, rtcp.Flow.PAUSE), rtcp.Flowing(20, rtcp.Flow.RESUME)
+    assert flows(made.due(1_000)) == [pause]
+    assert flows(made.due(1_050)) == []
+    stream.prefer("u-1", low=True)
+    assert flows(made.due(1_100)) == [resume]
+    assert flows(made.due(2_050)) == []
+    assert flows(made.due(2_100)) == [resume]  # the one before may be lost
+    stream.prefer("u-1", low=False)
+    assert flows(made.due(2_150)) == [pause]
+
+
+def test_a_publisher_who_can_be_asked_sends_every_layer_and_is_told_nothing_of_use() -> None:
+    terms = Terms({96: "h264"}, {}, {11: 10, 21: 20}, layers={10: 0, 11: 0, 20: 1, 21: 1})
+    made = Publisher(Stream("mem-1", clock=lambda: 0), terms, 4_711, Counters(), lambda: None)
+    assert flows(made.due(1_000)) == []
+
+
+def test_a_layer_whose_sender_says_that_it_pauses_rests_until_something_new_comes_of_it() -> None:
+    terms = Terms({96: "h264"}, {}, {11: 10, 21: 20}, layers={10: 0, 11: 0, 20: 1, 21: 1})
+    stream = Stream("cam-1", clock=lambda: 0)
+    made = Publisher(stream, terms, 4_711, Counters(), lambda: None, asks=False)
+    stream.publisher(["h264"], made.request_keyframe, 2, asks=False)
+    for seq, kind in enumerate((b"\x67", b"\x65", b"\x61")):
+        made.packet(RtpPacket(True, 96, seq, seq * 3_000, 20, kind + b"xxxx"), 1_000)
+    made.flush(1_000)
+    main, sub = stream.layers("video")
+    made.feedback([rtcp.Flowing(20, rtcp.Flow.PAUSED), rtcp.Flowing(99, rtcp.Flow.PAUSED)], 1_000)
+    assert (main.resting, sub.resting) == (False, True)
+    made.packet(RtpPacket(True, 96, 3, 9_000, 20, b"\x61xxxx"), 1_100)
+    made.flush(1_100)
+    assert not sub.resting

@@ -2,7 +2,7 @@
 export type Point = readonly [number, number]
 
 export const LEAST = 3
-export const MOST = 32 // hub/api/schemas.py, IntrusionParams
+export const MOST = 32 // hub/api/schemas/rules.py, IntrusionParams
 export const START: readonly Point[] = [[0.25, 0.35], [0.75, 0.35], [0.85, 0.9], [0.15, 0.9]]
 
 function share(value: number): number {
