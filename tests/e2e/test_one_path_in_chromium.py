@@ -115,7 +115,7 @@ async def test_a_drop_to_500_kbit_leads_to_the_smaller_picture_and_back_over_one
             await wide(page, 1_280)
             (session,) = server.sessions
             (seat,) = session.seats.values()
-            while session.bandwidth.rate(system_clock()) < 1_500_000:  # noqa: ASYNC110 - an estimate has no event
+            while session.steering.bandwidth.rate(system_clock()) < 1_500_000:  # noqa: ASYNC110 - an estimate has no event
                 await asyncio.sleep(0.05)
             path.rate = 500_000
             began = time.monotonic()

@@ -416,7 +416,7 @@ async def test_a_viewer_that_acknowledges_nothing_is_no_burden() -> None:
             had = mute.packets
             await until(lambda: mute.packets > had + 300)
             assert server.counters["feedback_in"] == 0
-            assert session._log.octets >= 0
+            assert session.steering.log.octets >= 0
         await mute.close()
 
 

@@ -34,10 +34,10 @@ async def test_a_drop_to_500_kbit_leads_to_the_lower_layer_and_probes_lead_back(
             await viewer.seen.wait()
             ((seat,), (session,)) = (server.sessions[0].seats.values(), server.sessions)
             sender = seat.sender
-            await until(lambda: sender.layer == 1 and session.bandwidth.rate(system_clock()) > 1_500_000)
+            await until(lambda: sender.layer == 1 and session.steering.bandwidth.rate(system_clock()) > 1_500_000)
             path.rate = 500_000
             down = await until(lambda: sender.layer == 0)
-            await until(lambda: session.bandwidth.queue.us < 50_000)  # what had gathered has left
+            await until(lambda: session.steering.bandwidth.queue.us < 50_000)  # what had gathered has left
             path.rate = None
             up = await until(lambda: sender.layer == 1)
             print(f"down after {down:.2f} s, up after {up:.2f} s")

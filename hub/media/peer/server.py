@@ -256,7 +256,7 @@ class PeerServer(Lives):
         session.width = width
         for seat in session.seats.values():
             seat.width = width
-        session.steer(self._clock())
+        session.steering.steer(self._clock())
         return True
 
     def pause(self, session_id: str) -> bool:

@@ -1,9 +1,7 @@
 """One peer connection: its states, its transport, and what it watches or publishes."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -19,23 +17,16 @@ from hub.media.peer.intake import Intake
 from hub.media.peer.negotiate import Wanted
 from hub.media.peer.publication import Publication
 from hub.media.peer.publisher import Publisher
-from hub.media.peer.sender import Phase, Sender
+from hub.media.peer.sender import Sender
+from hub.media.peer.steering import Seat, Steering
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp import rtcp, twcc
-from hub.media.rtp.bandwidth import Bandwidth
-from hub.media.rtp.layers import Lane, Tile, allot, load, wish
-from hub.media.rtp.probe import Prober
-from hub.media.rtp.sendlog import Burst, SendLog
 from hub.media.rtp.unit import Kind
 from signaling.ice import IceLite
 
 if TYPE_CHECKING:
     from hub.media.peer.subscriber import Subscriber
 
-STEER_EVERY_MS: Final = 250
-SMALL_TILE: Final = 800  # pixels: what a usual sub stream fills
-TELL: Final = 6
-REMB_OLD_MS: Final = 5_000
 COMPOUND: Final = 1_100  # octets of sender reports that leave together
 
 log = structlog.get_logger(__name__)
@@ -72,29 +63,6 @@ def step(state: State, event: Event) -> State:
     if (after := NEXT.get((state, event))) is None:
         raise IllegalTransition("session", state, event.name)
     return after
-
-
-@dataclass(slots=True, eq=False)
-class Seat:
-    """One track that a viewer gets. ``name`` is the CNAME of its sender reports, ``width`` that of its tile."""
-
-    stream: Publication
-    viewers: Viewers
-    sender: Sender
-    name: str
-    width: int | None = None
-    paused: bool = False
-    layer: int | None = None  # this one and no other: of a leg
-    unwanted: bool = False  # nobody behind the leg has a use for it
-    tell: int = 0  # so many times more it is said that it pauses: the line is full just then
-
-    @property
-    def video(self) -> bool:
-        return self.viewers.track.kind == "video"
-
-    @property
-    def ssrc(self) -> int:
-        return self.sender.ssrc or self.viewers.track.ssrc
 
 
 class Session:
@@ -135,16 +103,9 @@ class Session:
         self.width: int | None = None  # of a viewer's tile
         self.takes: frozenset[Kind] = frozenset()  # a relay: what it has sections for
         self.wants_low = False  # a relay: the layers after the first, too
-        self.bandwidth = Bandwidth()  # of a viewer's path
-        self._log = SendLog()
-        self._prober = Prober()
-        self._wish: int | None = None  # bit/s that would allow better pictures
-        self._remb: tuple[int, int] | None = None  # bit/s, when it came
-        self._steered_at = 0
         self._paused = False
-        self._narrow = False  # the line to another relay carries less than is wanted there
-        self._pauses = 0
         self.seats: dict[int, Seat] = {}  # by SSRC
+        self.steering = Steering(id, self.seats, self.send_rtcp)
         self.early: list[bytes] | None = None  # media before there are keys, where we open DTLS ourselves
         self.loss: float | None = None  # of the viewer's last report, 0..1
         self.checked = asyncio.Event()
@@ -266,18 +227,18 @@ class Session:
         for item in items:
             if isinstance(item, twcc.Arrivals):
                 self._counters.feedback_in += 1
-                self._arrived(self._log.match(item), now_ms)
+                self.steering.arrived(item, now_ms)
             elif isinstance(item, rtcp.Nack):
                 if (seat := self.seats.get(item.media)) is not None:
                     seat.viewers.nack(seat.sender, item.lost, now_ms)
             elif isinstance(item, rtcp.KeyframeRequest):
                 lost.add(item.media)
             elif isinstance(item, rtcp.Flowing):
-                self._flow(item, now_ms)
+                self.steering.flow(item, now_ms)
             elif isinstance(item, rtcp.Report):
                 self._read_report(item)
             elif isinstance(item, rtcp.Remb):
-                self._remb = (item.rate, now_ms)
+                self.steering.remb = (item.rate, now_ms)
         for media in lost:
             if (seat := self.seats.get(media)) is not None and seat.video:
                 seat.viewers.picture_lost(seat.sender, now_ms)
@@ -310,7 +271,7 @@ class Session:
         ssrc, rtx_ssrc = ssrcs or (0, wanted.track.rtx_ssrc)
         sender = Sender(
             self.dtls.tx, self.dtls.tag, wanted.payload_type, path, layout=layout,
-            log=self._log if layout.transport_at else None,
+            log=self.steering.log if layout.transport_at else None,
             repair=Repair(wanted.rtx, rtx_ssrc) if wanted.rtx is not None else None, ssrc=ssrc,
         )  # fmt: skip
         idle = paused and wanted.kind == "video"
@@ -339,119 +300,12 @@ class Session:
             part = tuple(sources[at : at + 31])
             self.send_rtcp(rtcp.receiver_report(part[0], ()) + rtcp.bye(part))
 
-    def budget(self, now_ms: int) -> int | None:
-        """Bit/s that the viewer's path carries, ``None`` when nothing is known of it."""
-        rates = [self.bandwidth.rate(now_ms)] if self.bandwidth.known else []
-        if self._remb is not None and now_ms - self._remb[1] < REMB_OLD_MS:
-            rates.append(self._remb[0])
-        return min(rates, default=None)
-
-    def steer(self, now_ms: int) -> None:
-        """Choose the layers of the video anew: one estimate of the path, shared out among all tiles."""
-        self._steered_at = now_ms
-        budget = self.budget(now_ms)
-        if lanes := [seat for seat in self.seats.values() if seat.video and seat.layer is not None]:
-            self._steer_lanes(lanes, now_ms)
-        seen = [seat for seat in self.seats.values() if seat.video and not seat.paused and seat.layer is None]
-        fair = budget if budget is None else budget // max(len(seen), 1)
-        for seat in self.seats.values():
-            seat.sender.afford(fair)
-        if not any(seat.viewers.choice for seat in seen):
-            return
-        for seat in seen:
-            if len(layers := seat.viewers.layers(now_ms)) > 1:
-                small = seat.width is not None and seat.width <= SMALL_TILE
-                narrow = fair is not None and fair < layers[0].rates[-1]
-                seat.stream.prefer(self.id, low=small or narrow)
-        tiles = [Tile(seat.viewers.layers(now_ms), seat.viewers.chosen(seat.sender), seat.width) for seat in seen]
-        self._wish = wish(tiles)
-        for seat, share in zip(seen, allot(tiles, budget), strict=True):
-            if seat.viewers.choice:
-                seat.viewers.steer(seat.sender, seat.width, share, now_ms)
-
-    def _steer_lanes(self, seats: Sequence[Seat], now_ms: int) -> None:
-        """A leg carries as many layers as its line does; where that is less than is wanted, the smaller ones."""
-        lanes = [
-            Lane(seat.viewers.layers(now_ms)[seat.layer or 0], not seat.unwanted, not seat.paused) for seat in seats
-        ]
-        budget = self.bandwidth.rate(now_ms) if self.bandwidth.known else None
-        found = load(lanes, budget, full=self.bandwidth.full(now_ms), narrow=self._narrow)
-        if found.narrow is not self._narrow:
-            log.info("peer.leg_narrow" if found.narrow else "peer.leg_wide", session=self.id, budget=budget)
-        self._narrow, self._wish = found.narrow, found.wish
-        for seat in seats:
-            if seat.layer and not seat.viewers.track.published:  # a publisher sends them anyway
-                seat.stream.prefer(self.id, low=found.narrow or not seat.unwanted)
-            seat.sender.temporal.wanted = found.temporal
-            seat.viewers.resettle(seat.sender)
-            if (goes := seat.layer in found.layers) is seat.paused:
-                self.show(seat, None, paused=not goes, now_ms=now_ms)
-                self._pauses += seat.paused
-                seat.tell = TELL if seat.paused else 0
-            if seat.tell:
-                seat.tell -= 1
-                self._say_paused(seat)
-
-    def _say_paused(self, seat: Seat) -> None:
-        """So that nobody there waits for what does not come (RFC 7728 §6.4); who misses it finds out by himself."""
-        highest = seat.sender.numbering.highest
-        word = rtcp.flowing(seat.ssrc, seat.ssrc, rtcp.Flow.PAUSED, self._pauses, highest)
-        self.send_rtcp(rtcp.receiver_report(seat.ssrc, ()) + word)
-
-    def _flow(self, wanted: rtcp.Flowing, now_ms: int) -> None:
-        """The relay at the other end has a use for a layer, or no more. Of no other viewer is it believed."""
-        seat = self.seats.get(wanted.target)
-        if seat is None or not seat.layer or wanted.flow is rtcp.Flow.PAUSED:
-            return
-        unwanted = wanted.flow is rtcp.Flow.PAUSE
-        if seat.unwanted is not unwanted:
-            seat.unwanted = unwanted
-            self.steer(now_ms)
-
-    def _arrived(self, bursts: Sequence[Burst], now_ms: int) -> None:
-        """What feedback says of the path: an estimate that falls, or a probe that came through, counts at once."""
-        before = self.bandwidth.cut_ms
-        self.bandwidth.feedback(bursts, now_ms)
-        if self.bandwidth.cut_ms != before:
-            self._prober.full(now_ms)
-            self.steer(now_ms)
-        elif (rate := self._prober.feedback(bursts, now_ms)) is not None:
-            self.bandwidth.proved(rate, now_ms)
-            self.steer(now_ms)
-
-    def _probe(self, now_ms: int) -> None:
-        """Find out whether the path carries better pictures, where somebody could have them."""
-        if self._wish is None and not self._prober.runs:
-            return
-        seats = (s for s in self.seats.values() if s.video and s.sender.repair is not None and s.sender.log is not None)
-        if (
-            self.bandwidth.known
-            and (seat := next((s for s in seats if s.sender.phase is Phase.LIVE), None)) is not None
-        ):
-            octets = self._prober.due(
-                now_ms, time.monotonic_ns() // 1_000, rate=self.bandwidth.rate(now_ms), wish=self._wish,
-                octets=self._log.octets,
-            )  # fmt: skip
-            if octets:
-                seat.viewers.pad(seat.sender, octets)
-
     def look(self, *, paused: bool, now_ms: int) -> None:
         """Whether anybody looks at the picture; sound goes on."""
         self._paused = paused
         for seat in self.seats.values():
             if seat.video:
-                self.show(seat, seat.width, paused=paused, now_ms=now_ms)
-
-    def show(self, seat: Seat, width: int | None, *, paused: bool, now_ms: int) -> None:
-        """How wide a tile is, and whether anybody looks at it."""
-        seat.width = width
-        if seat.paused == paused:
-            return
-        seat.paused = paused
-        if paused:
-            seat.viewers.pause(seat.sender)
-        else:
-            seat.viewers.resume(seat.sender, now_ms)
+                self.steering.show(seat, seat.width, paused=paused, now_ms=now_ms)
 
     @property
     def paused(self) -> bool:
@@ -459,21 +313,21 @@ class Session:
         return self._paused
 
     def tick(self, now_ms: int) -> bool:
-        """Send the RTCP that is due. Whether to come back soon; else STEER_EVERY_MS will do."""
+        """Send the RTCP that is due. Whether to come back soon; else ``STEER_EVERY_MS`` will do."""
         if self.state is not State.LIVE:
             return True
         if self.publisher is not None:
             if data := self.publisher.due(now_ms):
                 self.send_rtcp(data)
             return True
-        if now_ms - self._steered_at >= STEER_EVERY_MS:
+        if self.steering.due(now_ms):
             if self.subscriber is not None:
                 self.subscriber.look()
-            self.steer(now_ms)
-        self._probe(now_ms)
+            self.steering.steer(now_ms)
+        self.steering.probe(now_ms)
         if now_ms - self._reported_at >= 1_000:
             self._report(now_ms)
-        return self._wish is not None or self._prober.runs
+        return self.steering.searching
 
     def _report(self, now_ms: int) -> None:
         """A sender report of every track that sends, together in as few packets as they fit."""

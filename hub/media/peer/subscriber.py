@@ -14,7 +14,8 @@ from hub.domain.errors import Conflict, Invalid, TooMany
 from hub.media.peer import negotiate
 from hub.media.peer.negotiate import Wanted
 from hub.media.peer.publication import Publication
-from hub.media.peer.session import Seat, Session, State
+from hub.media.peer.session import Session, State
+from hub.media.peer.steering import Seat
 from hub.media.peer.viewers import Viewers
 from hub.media.rtp.track import Track
 from hub.media.rtp.unit import Kind
@@ -153,7 +154,7 @@ class Subscriber:
             watch.settled = watch.settled or not wish.waits or self._may_settle(watch)
             self._fit(watch)
             self._show(watch)
-        self._session.steer(self._now())
+        self._session.steering.steer(self._now())
         self._sweep()
 
     def drop(self, stream: str) -> None:
@@ -297,7 +298,7 @@ class Subscriber:
         self._hold(watch, wanted=not watch.ended and (watch.visible or watch.audio))
         line = watch.lines.get("video")
         if line is not None and line.place is not None and line.place.seat is not None:
-            self._session.show(line.place.seat, watch.width, paused=not watch.visible, now_ms=self._now())
+            self._session.steering.show(line.place.seat, watch.width, paused=not watch.visible, now_ms=self._now())
 
     def look(self) -> None:
         """A publisher may have come with other codecs: move to its tracks, and have the client told."""
