@@ -106,7 +106,8 @@ class Gateway:
             try:
                 yield first + "\n"
                 if sending is not None:
-                    await asyncio.wait([sending])
+                    while not (await asyncio.wait([sending], timeout=1.0))[0]:
+                        yield "\n"  # a gateway lives, whatever its device does
                     if self.manner.end is not None:
                         yield json.dumps({"event": self.manner.end, "reason": self.manner.reason}) + "\n"
                 while True:
