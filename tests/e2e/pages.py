@@ -17,9 +17,9 @@ PEERS: Final = """
 """
 
 DECODED: Final = """
-async () => {
+async since => {
   const result = [];
-  for (const peer of window.__peers ?? []) {
+  for (const peer of (window.__peers ?? []).slice(since)) {
     if (peer.connectionState === 'closed') continue;
     for (const report of (await peer.getStats()).values())
       if (report.type === 'inbound-rtp' && report.kind === 'video') result.push(report.framesDecoded ?? 0);
@@ -34,9 +34,15 @@ def watch_peers(page: Page) -> None:
     page.add_init_script(PEERS)
 
 
-def decoded(page: Page) -> list[int]:
-    """framesDecoded of every open incoming video."""
-    result: list[int] = page.evaluate(DECODED)
+def peers(page: Page) -> int:
+    """How many peer connections the page has made so far."""
+    made: int = page.evaluate("(window.__peers ?? []).length")
+    return made
+
+
+def decoded(page: Page, since: int = 0) -> list[int]:
+    """framesDecoded of every open incoming video; ``since``: of the connections after so many."""
+    result: list[int] = page.evaluate(DECODED, since)
     return sorted(result)
 
 
