@@ -82,7 +82,7 @@ class Hands:
             if held.stops < MOST_STOPS:
                 return
             log.warning("camera.not_stopped", device=device, channel=channel, error=error.id)
-        if self._held.get(key) is held and held.stops:  # nobody took it in hand meanwhile
+        if self._held.get(key) is held:  # nobody took it in hand meanwhile
             del self._held[key]
 
 

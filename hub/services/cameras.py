@@ -115,15 +115,14 @@ async def change_camera(
         row = await reachable(ctx, db, actor, camera, lock=True)
         if row.device is not None:
             raise Conflict("camera.of_device", "a GB/T 28181 camera is as its device says; change the device")
-        if (unit := given.get("unit")) is not None:
-            await _need_own_unit(ctx, db, actor, unit)
+        unit = given.get("unit")
+        units = await tree(ctx, db) if unit is None else await _need_own_unit(ctx, db, actor, unit)
         changed = {field: value for field, value in given.items() if getattr(row, field) != value}
         for field, value in changed.items():
             setattr(row, field, value)
         if "name" in changed:
             row.name_en = ""  # that of another name
         await db.flush()
-        units = await tree(ctx, db)
         watched = await store.watched(db, [camera])
         if changed:
             event = CameraChanged(by=actor.id, fields=tuple(sorted(changed)))

@@ -320,9 +320,8 @@ class Placements(Places):
                 members = {member.id for member in await conference_store.present(db)}
             for stream in carried:
                 if stream in known:
-                    told = self._config(
-                        *known[stream], watched=True
-                    )  # perhaps; if no rule looks, the round corrects it
+                    # watched, perhaps: if no rule looks, the round corrects it
+                    told = self._config(*known[stream], watched=True)
                     self._told.setdefault(stream, (node.id, -1, told))
                 elif stream not in members and not await self._borrowed(stream):
                     await self._relays.delete_stream(node.url, stream)
